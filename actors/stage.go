@@ -1,0 +1,210 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// Stage describes one actor that reads a mailbox: its name, its input and its
+// behaviour. All functions are called by the stage's own goroutine, one at a
+// time, so the state behind them needs no lock. The package documentation says
+// in which order they are called and who owns a message when.
+//
+// In is the message, Out what a step decides: a value, or a pointer to a buffer
+// that the logic reuses, since Perform is done with it before the next Step.
+type Stage[In, Out any] struct {
+	// Name is for metrics, profiles and errors. Required.
+	Name string
+	// In is the mailbox that the stage reads, and no one else. Required.
+	In *Mailbox[In]
+	// MaxBatch is the largest number of messages in one step; 0 stands for 1.
+	MaxBatch int
+
+	// Step decides what a batch leads to. It is pure: it changes the state of
+	// the stage's logic and nothing else. The batch has one to MaxBatch
+	// messages, or none when the deadline of Wake has passed. now is for
+	// deadlines and measurements; a logic whose time must be steered asks a
+	// clock of its own. The slice is reused: Step may keep the messages, not the
+	// slice. An error poisons the system. Required.
+	Step func(now time.Time, batch []In) (Out, error)
+	// Perform does what a step decided: writes, answers, sends on. The context
+	// ends only when the system is poisoned, so waiting with it for room in the
+	// next mailbox is right. An error poisons the system; the shell then aborts
+	// the batch. Nil if there is nothing to do.
+	Perform func(ctx context.Context, out Out) error
+	// Abort answers a message that will not be handled, or whose handling
+	// failed. It must be a no-op for a message that has been answered, safe
+	// beside an answer by a later stage, and must not wait. Required.
+	Abort func(msg In, cause error)
+
+	// Wake tells when Step must be called though no message has come; with ok
+	// false, never. It is asked each time the mailbox is found empty. While
+	// messages keep coming it is not asked: a logic with deadlines looks at now
+	// in every step. A deadline that stays in the past keeps the stage
+	// spinning. Nil for a stage without deadlines.
+	Wake func() (at time.Time, ok bool)
+	// Drained is called once after the last message of an orderly stop, to
+	// flush what the stage still holds. Later actors of the system still run.
+	// An error poisons the system. Nil if there is nothing to flush.
+	Drained func(ctx context.Context) error
+	// Abandoned is called once, last, when the system is poisoned before the
+	// stage has ended: it answers what the stage still holds of earlier
+	// batches. Nil if the stage holds nothing between batches.
+	Abandoned func(cause error)
+}
+
+func (s *Stage[In, Out]) bind(ctx context.Context) (runner, error) {
+	switch {
+	case s.Name == "":
+		return nil, errors.New("actors: a stage has no name")
+	case s.In == nil || s.Step == nil || s.Abort == nil:
+		return nil, fmt.Errorf("actors: stage %s needs In, Step and Abort", s.Name)
+	case s.MaxBatch < 0:
+		return nil, fmt.Errorf("actors: stage %s has MaxBatch %d, below 0", s.Name, s.MaxBatch)
+	case !s.In.claimed.CompareAndSwap(false, true):
+		return nil, fmt.Errorf("actors: stage %s reads mailbox %s, which another stage reads", s.Name, s.In.name)
+	}
+	return &shell[In, Out]{
+		Stage: *s,
+		ctx:   labelled(ctx, s.Name),
+		batch: make([]In, 0, max(s.MaxBatch, 1)),
+	}, nil
+}
+
+// shell runs a stage.
+type shell[In, Out any] struct {
+	Stage[In, Out]
+	ctx context.Context // ends when the system is poisoned
+
+	// batch is what the stage has in hand: taken from the mailbox and not yet
+	// performed. It is emptied when Perform has returned nil, so that after any
+	// failure it is what must be aborted. Owned by the stage's goroutine.
+	batch []In
+	alarm *time.Timer // nil until the first deadline
+
+	handled      atomic.Uint64
+	batches      atomic.Uint64
+	wakeups      atomic.Uint64
+	busyNanos    atomic.Int64
+	largestBatch atomic.Int64
+	panics       atomic.Uint64
+}
+
+func (s *shell[In, Out]) context() context.Context { return s.ctx }
+func (s *shell[In, Out]) name() string             { return s.Name }
+func (s *shell[In, Out]) end(reason error)         { s.In.end(reason) }
+func (s *shell[In, Out]) panicked()                { s.panics.Add(1) }
+
+// run is the one loop of all stages. It returns nil when the mailbox is closed,
+// empty and drained.
+func (s *shell[In, Out]) run() error {
+	// The end of a step is the beginning of the next if a message is waiting, so
+	// that a busy stage reads the clock once per batch.
+	now := time.Now()
+	for {
+		s.batch = s.In.take(s.batch)
+		if len(s.batch) == 0 {
+			var open bool
+			if s.batch, open = s.In.await(s.batch, s.deadline(now)); !open {
+				break
+			}
+			now = time.Now()
+		}
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
+		out, err := s.Step(now, s.batch)
+		if err == nil && s.Perform != nil {
+			err = s.Perform(s.ctx, out)
+		}
+		after := time.Now()
+		s.record(after.Sub(now))
+		if err != nil {
+			return err
+		}
+		now = after
+		clear(s.batch)
+		s.batch = s.batch[:0]
+	}
+	if s.alarm != nil {
+		s.alarm.Stop()
+	}
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	if s.Drained != nil {
+		return s.Drained(s.ctx)
+	}
+	return nil
+}
+
+// deadline returns the channel on which the stage is to be woken, nil if only a
+// message can.
+func (s *shell[In, Out]) deadline(now time.Time) <-chan time.Time {
+	if s.Wake == nil {
+		return nil
+	}
+	at, ok := s.Wake()
+	if !ok {
+		return nil
+	}
+	if s.alarm == nil {
+		s.alarm = time.NewTimer(at.Sub(now))
+	} else {
+		s.alarm.Reset(at.Sub(now))
+	}
+	return s.alarm.C
+}
+
+// record counts the batch in hand. Only the stage's goroutine writes these
+// figures.
+func (s *shell[In, Out]) record(busy time.Duration) {
+	s.busyNanos.Add(int64(busy))
+	n := len(s.batch)
+	if n == 0 {
+		s.wakeups.Add(1)
+		return
+	}
+	s.batches.Add(1)
+	s.handled.Add(uint64(n))
+	if int64(n) > s.largestBatch.Load() {
+		s.largestBatch.Store(int64(n))
+	}
+}
+
+// abandon answers everything that the stage will not handle. The mailbox has
+// been or is being closed, so its channel ends after the last message that a
+// racing sender got accepted. A panic over one message must not keep the others
+// from their answer.
+func (s *shell[In, Out]) abandon(cause error) {
+	abort := func(msg In) {
+		try(s, func() error { s.Abort(msg, cause); return nil })
+	}
+	for _, msg := range s.batch {
+		abort(msg)
+	}
+	clear(s.batch)
+	for msg := range s.In.c {
+		s.In.received.Add(1)
+		abort(msg)
+	}
+	if s.Abandoned != nil {
+		try(s, func() error { s.Abandoned(cause); return nil })
+	}
+}
+
+func (s *shell[In, Out]) stats() Stats {
+	return Stats{
+		Name:         s.Name,
+		Handled:      s.handled.Load(),
+		Batches:      s.batches.Load(),
+		Wakeups:      s.wakeups.Load(),
+		LargestBatch: int(s.largestBatch.Load()),
+		Busy:         time.Duration(s.busyNanos.Load()),
+		Panics:       s.panics.Load(),
+		Mailbox:      s.In.Stats(),
+	}
+}
