@@ -1,0 +1,193 @@
+package wal
+
+import (
+	"encoding/binary"
+
+	"github.com/empyrealapp/aedb-go/errs"
+)
+
+// Verdict says how the content of a segment ends.
+type Verdict uint8
+
+const (
+	// Clean: the last frame ends where the data ends, or only zeros follow.
+	Clean Verdict = iota
+	// Torn: what follows the last good frame was never known to be durable. It
+	// is what a power cut leaves, and may be cut off the last segment.
+	Torn
+	// Corrupt: something is damaged, missing or out of order that had been
+	// durable, or that is whole but cannot be true.
+	Corrupt
+)
+
+// String returns the verdict in lower case.
+func (v Verdict) String() string {
+	switch v {
+	case Clean:
+		return "clean"
+	case Torn:
+		return "torn"
+	case Corrupt:
+		return "corrupt"
+	}
+	return "unknown"
+}
+
+// End is what a scan found out about a segment as a whole.
+type End struct {
+	// Verdict judges the bytes behind the good frames.
+	Verdict Verdict
+	// Offset is where the good frames end: the size of the segment without
+	// unused space or damage.
+	Offset int
+	// NextSeq is the seq that the next commit must have.
+	NextSeq uint64
+	// Frames is the number of good frames.
+	Frames int
+	// Stranded is the number of whole frames behind a torn or corrupt place.
+	// They cannot be used, because what they build on is gone.
+	Stranded int
+	// Reason says what is wrong at Offset; it is nil after a clean end and
+	// errs.CodeDecode otherwise.
+	Reason error
+}
+
+// Scan reads a segment held in memory and calls visit for each good frame, in
+// order. Keys and values handed to visit alias data, so data must stay unchanged
+// for as long as they are used.
+//
+// Damage is not an error but a verdict. Where a frame is missing or fails its
+// checksum, the rest is searched for later frames of this segment, and what they
+// say was durable decides: if one of them was written when the missing commit
+// was already synced, synced bytes have changed and the segment is Corrupt. Else
+// it is Torn: epochs are written while earlier ones are still being synced, so
+// after a power cut a later write may be there and an earlier one not, and
+// nobody was promised either. In a segment that is not the last of the log, or
+// below a size or a seq that a manifest calls durable, Torn is damage too; only
+// the caller knows that.
+//
+// The error is that of ParseHeader, that of visit, or errs.CodeUnavailable for a
+// frame that a newer version wrote. End then covers the frames before it.
+func Scan(data []byte, visit func(Frame) error) (Header, End, error) {
+	h, err := ParseHeader(data)
+	if err != nil {
+		return Header{}, End{}, err
+	}
+	seed := binary.LittleEndian.Uint32(data[headerChecksum:])
+	previous := seed
+	end := End{Offset: HeaderSize, NextSeq: h.FirstSeq}
+	for end.Offset < len(data) {
+		size, ok := frameAt(data, end.Offset, seed)
+		if !ok {
+			judgeTail(data, seed, &end)
+			return h, end, nil
+		}
+		raw := data[end.Offset : end.Offset+size]
+		p, err := parsePayload(raw[FrameOverhead:])
+		switch {
+		case binary.LittleEndian.Uint32(raw[framePrevious:]) != previous:
+			err = errs.New(errs.CodeDecode, "frame does not follow the one before it")
+		case errs.CodeOf(err) == errs.CodeUnavailable:
+			return h, end, err
+		case err == nil && p.first != end.NextSeq:
+			err = errs.New(errs.CodeDecode, "frame starts at seq %d where %d is expected", p.first, end.NextSeq)
+		}
+		if err != nil {
+			end.Verdict, end.Reason = Corrupt, errs.Wrap(errs.CodeDecode, err, "segment %d at offset %d", h.Number, end.Offset)
+			return h, end, nil
+		}
+		f := Frame{Offset: end.Offset, Size: size, Term: p.term, Durable: p.durable, Sets: p.sets}
+		if err := visit(f); err != nil {
+			return h, end, err
+		}
+		previous = binary.LittleEndian.Uint32(raw[frameChecksum:])
+		end.Offset += size
+		end.NextSeq += uint64(len(p.sets))
+		end.Frames++
+	}
+	return h, end, nil
+}
+
+// NeverWritten reports whether a segment whose header does not parse ends with
+// that header or has only zeros behind it. No frame is written before the header
+// is synced, so this is what a crash during the creation of a segment leaves; any
+// other bad header is damage.
+func NeverWritten(data []byte) bool {
+	return len(data) <= HeaderSize || allZero(data[HeaderSize:])
+}
+
+// judgeTail sets the verdict on a segment that has no good frame at end.Offset.
+func judgeTail(data []byte, seed uint32, end *End) {
+	tail := data[end.Offset:]
+	if allZero(tail) {
+		return
+	}
+	end.Verdict = Torn
+	var durable uint64
+	decided := strandedFrames(tail, seed, end.NextSeq, func(h payloadHead) {
+		end.Stranded++
+		durable = max(durable, h.durable)
+	})
+	switch {
+	case durable >= end.NextSeq:
+		end.Verdict = Corrupt
+		end.Reason = errs.New(errs.CodeDecode, "no valid frame at offset %d, but a later one says that seq %d was durable", end.Offset, durable)
+	case !decided:
+		end.Verdict = Corrupt
+		end.Reason = errs.New(errs.CodeDecode, "no valid frame at offset %d, and too much behind it looks like frames", end.Offset)
+	default:
+		end.Reason = errs.New(errs.CodeDecode, "no valid frame at offset %d; %d bytes and %d later frames were never promised", end.Offset, len(tail), end.Stranded)
+	}
+}
+
+// searchBudget is how often a search may read the tail again. Random bytes are
+// turned down by their first bytes; only bytes made to look like frames use it up.
+const searchBudget = 64
+
+// strandedFrames calls visit for each whole frame in the tail that is of this
+// segment and starts at or above nextSeq. It returns false if it gave up.
+func strandedFrames(tail []byte, seed uint32, nextSeq uint64, visit func(payloadHead)) bool {
+	budget := searchBudget * len(tail)
+	for offset := 0; offset+FrameOverhead < len(tail); {
+		size, ok := frameExtent(tail, offset)
+		if !ok || !plausibleHead(tail[offset+FrameOverhead:offset+size]) {
+			offset++
+			continue
+		}
+		head, err := parsePayloadHead(tail[offset+FrameOverhead : offset+size])
+		// A commit takes at least two bytes, so a seq of this segment cannot be
+		// further away than there are bytes.
+		if err != nil || head.first < nextSeq || head.first-nextSeq > uint64(len(tail)) {
+			offset++
+			continue
+		}
+		if budget -= size; budget < 0 {
+			return false
+		}
+		if _, ok := frameAt(tail, offset, seed); !ok {
+			offset++
+			continue
+		}
+		visit(head)
+		offset += size
+	}
+	return true
+}
+
+// plausibleHead tells at the price of one byte that data cannot be a payload.
+func plausibleHead(data []byte) bool { return data[0] == byte(frameTerm<<3) }
+
+func allZero(data []byte) bool {
+	for len(data) >= 8 {
+		if binary.LittleEndian.Uint64(data) != 0 {
+			return false
+		}
+		data = data[8:]
+	}
+	for _, b := range data {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
