@@ -1,0 +1,24 @@
+// Package reader answers reads from one snapshot: key-value gets and scans,
+// rows by key or index, and queries. It has no actor. Everything runs on the
+// caller's goroutine, holds no lock and writes nothing, so a read neither waits
+// for a commit nor delays one.
+//
+// A query goes through three steps. The planner binds it to the table, turns
+// its condition into ranges of keys of the primary key or of an index, and
+// picks the cheapest such path. A scan visits the entries of the path in order,
+// lazily. The executor filters, sorts only if the path does not have the order,
+// and stops as soon as the page is full.
+//
+// Invariants:
+//
+//  1. Every order is total: ties are in ascending order of the primary key. The
+//     rows of a query and their order do not depend on the path, except that a
+//     query without an order gets that of its path.
+//  2. The plan is a function of the snapshot and the query. A cursor names the
+//     path of its first page, and the pages after it take that path.
+//  3. What a Recorder is told covers all that the answer depends on: if nothing
+//     it was told changes, the same plan gives the same answer. The choice of
+//     a plan looks at the size of the table, which is not recorded: it decides
+//     only what the query leaves open by not asking for an order.
+//  4. Rows and entries that are returned are owned by the caller.
+package reader
