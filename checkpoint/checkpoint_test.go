@@ -32,7 +32,7 @@ type entry struct {
 }
 
 func sampleHeader() checkpoint.Header {
-	return checkpoint.Header{KeyEncoding: 1, Incarnation: [16]byte{1, 2, 3}, Seq: 1000, CreatedMicros: 1_700_000_000_000_000}
+	return checkpoint.Header{KeyEncoding: 1, Incarnation: [16]byte{1, 2, 3}, Seq: 1000, Micros: 1_700_000_000_000_000}
 }
 
 // sampleEntries fill a few small chunks of three spaces.

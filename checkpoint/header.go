@@ -25,7 +25,7 @@ const (
 	headerFeatures    = 16
 	headerIncarnation = 24
 	headerSeq         = 40
-	headerCreated     = 48
+	headerMicros      = 48
 	headerChecksum    = 56
 )
 
@@ -41,8 +41,9 @@ type Header struct {
 	Incarnation [16]byte
 	// Seq is the commit seq whose state the checkpoint holds.
 	Seq uint64
-	// CreatedMicros is the time of creation in microseconds since the Unix epoch.
-	CreatedMicros int64
+	// Micros is the time of commit Seq in microseconds since the Unix epoch: no
+	// clock is read for a checkpoint, so equal states give equal files.
+	Micros int64
 }
 
 func appendHeader(dst []byte, h Header) []byte {
@@ -54,7 +55,7 @@ func appendHeader(dst []byte, h Header) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, h.Features)
 	dst = append(dst, h.Incarnation[:]...)
 	dst = binary.LittleEndian.AppendUint64(dst, h.Seq)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.CreatedMicros))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.Micros))
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
@@ -73,11 +74,11 @@ func parseHeader(data []byte) (Header, error) {
 		return Header{}, errs.New(errs.CodeDecode, "the header has format 0")
 	}
 	h := Header{
-		KeyEncoding:   binary.LittleEndian.Uint32(data[headerKeyEncoding:]),
-		Features:      binary.LittleEndian.Uint64(data[headerFeatures:]),
-		Incarnation:   [16]byte(data[headerIncarnation:headerSeq]),
-		Seq:           binary.LittleEndian.Uint64(data[headerSeq:]),
-		CreatedMicros: int64(binary.LittleEndian.Uint64(data[headerCreated:])),
+		KeyEncoding: binary.LittleEndian.Uint32(data[headerKeyEncoding:]),
+		Features:    binary.LittleEndian.Uint64(data[headerFeatures:]),
+		Incarnation: [16]byte(data[headerIncarnation:headerSeq]),
+		Seq:         binary.LittleEndian.Uint64(data[headerSeq:]),
+		Micros:      int64(binary.LittleEndian.Uint64(data[headerMicros:])),
 	}
 	if unknown := h.Features &^ knownFeatures; unknown != 0 {
 		return Header{}, errs.New(errs.CodeUnavailable, "unknown features %#x", unknown)

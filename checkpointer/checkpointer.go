@@ -1,0 +1,154 @@
+package checkpointer
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/empyrealapp/aedb-go/manifest"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/state"
+	"github.com/empyrealapp/aedb-go/vfs"
+)
+
+// retryDelay is the least time between two attempts that nobody asked for.
+const retryDelay = 10 * time.Second
+
+// Config is what a checkpointer works with.
+type Config struct {
+	FS    vfs.FS
+	Dir   string
+	Clock vfs.Clock
+	// Kept is how many checkpoints are retained; below 1 stands for 1.
+	Kept int
+	// Bytes of log since the last checkpoint make one due; 0 switches that off.
+	Bytes int64
+	// Interval since the last checkpoint makes one due if there is anything new;
+	// 0 switches that off.
+	Interval time.Duration
+	// Concurrency is how many goroutines may compress; below 1 stands for 1.
+	Concurrency int
+}
+
+// Checkpointer is the logic of the stage. Step, Wake and Take belong to one
+// goroutine; Latest and Stats are for any.
+type Checkpointer struct {
+	cfg Config
+
+	manifest manifest.Manifest // in force
+	sealed   []msgs.Segment    // on disk, ascending, without a gap
+	active   uint64            // the segment after them
+
+	bytes   int64     // of log since the last checkpoint
+	last    time.Time // of the last checkpoint; zero before the first step
+	asked   time.Time // of the attempt under way
+	retryAt time.Time // before which no attempt is made unasked
+
+	latest atomic.Pointer[state.Image]
+	mu     sync.Mutex // guards stats
+	stats  Stats
+}
+
+// Stats are the figures of a checkpointer since it was made.
+type Stats struct {
+	// Seq is what the newest checkpoint shows, 0 if there is none.
+	Seq uint64
+	// At is when it was finished; zero for one that was there before.
+	At time.Time
+	// Bytes is the size of its file, Duration what writing it took.
+	Bytes    int64
+	Duration time.Duration
+	// Taken and Failures count attempts.
+	Taken, Failures uint64
+	// BytesSince is how much the log is known to have grown since.
+	BytesSince int64
+}
+
+// Order is what a step decides.
+type Order struct {
+	// Take asks for a checkpoint of the image that is published now.
+	Take bool
+	// Replies are to be answered with the outcome.
+	Replies []chan msgs.CheckpointReply
+}
+
+// New returns a checkpointer that goes on from a recovery: with the manifest in
+// force, the sealed segments on disk in order, and the image of the newest
+// checkpoint or nil.
+func New(cfg Config, m manifest.Manifest, sealed []msgs.Segment, latest *state.Image) *Checkpointer {
+	cfg.Kept = max(1, cfg.Kept)
+	c := &Checkpointer{cfg: cfg, manifest: m, active: m.ActiveSegment}
+	c.latest.Store(latest)
+	if n := len(m.Checkpoints); n > 0 {
+		newest := &m.Checkpoints[n-1]
+		c.stats.Seq, c.stats.Bytes = newest.Seq, newest.Size
+	}
+	c.seal(sealed)
+	// What a recovery had to replay is as good a reason for a checkpoint as what
+	// is written from now on.
+	for i := range c.sealed {
+		if s := &c.sealed[i]; s.LastSeq > c.stats.Seq {
+			c.bytes += s.Size
+		}
+	}
+	c.stats.BytesSince = c.bytes
+	return c
+}
+
+// Step takes note of messages and decides whether a checkpoint is to be taken.
+func (c *Checkpointer) Step(now time.Time, batch []*msgs.Progress) Order {
+	var o Order
+	for _, p := range batch {
+		c.bytes += p.Bytes
+		c.seal(p.Sealed)
+		if p.Reply != nil {
+			o.Replies = append(o.Replies, p.Reply)
+		}
+	}
+	if c.last.IsZero() {
+		c.last = now
+	}
+	at, ok := c.Wake()
+	o.Take = len(o.Replies) > 0 || ok && !now.Before(at)
+	if o.Take {
+		c.asked, c.retryAt = now, now.Add(retryDelay)
+	}
+	c.mu.Lock()
+	c.stats.BytesSince = c.bytes
+	c.mu.Unlock()
+	return o
+}
+
+// Wake tells when a step is due though no message has come. Before the first
+// step that is at once, for the interval begins with it.
+func (c *Checkpointer) Wake() (at time.Time, ok bool) {
+	switch {
+	case c.cfg.Bytes > 0 && c.bytes >= c.cfg.Bytes:
+	case c.cfg.Interval > 0 && c.last.IsZero():
+	case c.cfg.Interval > 0:
+		at = c.last.Add(c.cfg.Interval)
+	default:
+		return at, false
+	}
+	if at.Before(c.retryAt) {
+		at = c.retryAt
+	}
+	return at, true
+}
+
+// Latest returns the image of the newest checkpoint, nil before the first.
+func (c *Checkpointer) Latest() *state.Image { return c.latest.Load() }
+
+// Stats returns the figures as they are now.
+func (c *Checkpointer) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+func (c *Checkpointer) seal(segments []msgs.Segment) {
+	c.sealed = append(c.sealed, segments...)
+	if n := len(c.sealed); n > 0 {
+		c.active = max(c.active, c.sealed[n-1].Number+1)
+	}
+}

@@ -1,0 +1,14 @@
+// Package checkpointer holds the stage that writes checkpoints: it decides when
+// one is due, streams a published image to a file, lets a new manifest name it,
+// and removes what no recovery can need any more. Nothing stands still meanwhile.
+//
+// Invariants:
+//
+//  1. A file is removed only after a manifest that does without it is on stable
+//     storage, and only if the generation before, to which a recovery can fall
+//     back, does without it too.
+//  2. A failure at any step leaves the manifest in force, and all it names, as
+//     they were, or the new ones, and the next attempt starts over.
+//  3. Equal images give equal files: a checkpoint that is written again replaces
+//     itself.
+package checkpointer

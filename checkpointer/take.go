@@ -1,0 +1,168 @@
+package checkpointer
+
+import (
+	"context"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/empyrealapp/aedb-go/checkpoint"
+	"github.com/empyrealapp/aedb-go/manifest"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/state"
+	"github.com/empyrealapp/aedb-go/wal"
+)
+
+// Outcome is what became of an attempt to take a checkpoint.
+type Outcome struct {
+	// Seq is what the newest checkpoint shows after the attempt.
+	Seq uint64
+	// Err is why the attempt failed, nil if it did not.
+	Err error
+	// Unchanged is true if there was nothing new, and so nothing was written.
+	Unchanged bool
+	// Bytes is the size of the file, Entries what it holds.
+	Bytes    int64
+	Entries  uint64
+	Duration time.Duration
+	// CheckpointsRemoved and SegmentsRemoved count the files released by it.
+	CheckpointsRemoved, SegmentsRemoved int
+}
+
+// Take writes a checkpoint of an image whose commits are all on stable storage.
+// When it returns without an error the checkpoint is in force. An image that is
+// not newer than the last checkpoint is no work and no error.
+func (c *Checkpointer) Take(ctx context.Context, image *state.Image) Outcome {
+	began := c.cfg.Clock.Now()
+	out := Outcome{Unchanged: image.Seq() <= c.stats.Seq}
+	if !out.Unchanged {
+		out.Err = c.take(ctx, image, began, &out)
+	}
+	ended := c.cfg.Clock.Now()
+	out.Duration = ended.Sub(began)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if out.Err != nil {
+		c.stats.Failures++
+		out.Seq = c.stats.Seq
+		return out
+	}
+	c.bytes, c.last, c.retryAt = 0, c.asked, time.Time{}
+	c.stats.BytesSince = 0
+	if !out.Unchanged {
+		c.stats.Taken++
+		c.stats.Seq, c.stats.At, c.stats.Bytes, c.stats.Duration = image.Seq(), ended, out.Bytes, out.Duration
+	}
+	out.Seq = c.stats.Seq
+	return out
+}
+
+func (c *Checkpointer) take(ctx context.Context, image *state.Image, now time.Time, out *Outcome) error {
+	// The time in the file is that of the commit, so that equal images give
+	// equal files, and a recovery knows where the time of commits stands.
+	header := checkpoint.Header{
+		KeyEncoding: c.manifest.KeyEncoding, Incarnation: c.manifest.Incarnation,
+		Seq: image.Seq(), Micros: image.Micros(),
+	}
+	info, err := checkpoint.Write(ctx, c.cfg.FS, c.cfg.Dir, header, c.cfg.Concurrency, func(w *checkpoint.Writer) error {
+		return fill(w, image)
+	})
+	if err != nil {
+		return err
+	}
+	next := c.next(manifest.Checkpoint{
+		File: info.File, Seq: image.Seq(), Size: info.Size, Digest: info.Digest, CreatedMicros: now.UnixMicro(),
+	})
+	if err := manifest.Store(c.cfg.FS, c.cfg.Dir, next); err != nil {
+		return err
+	}
+	fallback := c.manifest
+	c.manifest = next
+	c.latest.Store(image)
+	out.Bytes, out.Entries = info.Size, info.Entries
+	c.release(&fallback, out)
+	return nil
+}
+
+func fill(w *checkpoint.Writer, image *state.Image) error {
+	for id, tree := range image.Spaces() {
+		cursor := tree.Cursor()
+		for cursor.First(); cursor.Valid(); cursor.Next() {
+			if err := w.Add(id, cursor.Key(), cursor.Value(), cursor.Version()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// next returns the generation that follows with a new checkpoint.
+func (c *Checkpointer) next(added manifest.Checkpoint) manifest.Manifest {
+	m := c.manifest
+	m.Generation++
+	m.CreatedMicros = added.CreatedMicros
+	m.DurableSeq = max(m.DurableSeq, added.Seq)
+	m.ActiveSegment = c.active
+	m.Checkpoints = append(slices.Clone(m.Checkpoints), added)
+	m.Checkpoints = m.Checkpoints[max(0, len(m.Checkpoints)-c.cfg.Kept):]
+	m.Segments = nil
+	for _, s := range c.sealed[c.needed(m.Checkpoints[0].Seq):] {
+		m.Segments = append(m.Segments, manifest.Segment{
+			Number: s.Number, FirstSeq: s.FirstSeq, LastSeq: s.LastSeq, Size: s.Size, Digest: s.Digest,
+		})
+	}
+	return m
+}
+
+// needed returns the index of the first sealed segment that a recovery from a
+// checkpoint of the given seq reads.
+func (c *Checkpointer) needed(seq uint64) int {
+	i := slices.IndexFunc(c.sealed, func(s msgs.Segment) bool { return s.LastSeq > seq })
+	if i < 0 {
+		return len(c.sealed)
+	}
+	return i
+}
+
+// release removes the files that are needed neither by the manifest in force nor
+// to fall back: that takes the newest checkpoint of the generation before, and
+// the log from there on. It goes by what is in the directory, and so also removes
+// what earlier attempts and recoveries have left. A file that cannot be removed
+// does no harm; the next checkpoint tries again.
+func (c *Checkpointer) release(fallback *manifest.Manifest, out *Outcome) {
+	needed := map[uint64]bool{}
+	for i := range c.manifest.Checkpoints {
+		needed[c.manifest.Checkpoints[i].Seq] = true
+	}
+	floor := c.manifest.Checkpoints[0].Seq
+	if n := len(fallback.Checkpoints); n > 0 {
+		seq := fallback.Checkpoints[n-1].Seq
+		needed[seq] = true
+		floor = min(floor, seq)
+	} else {
+		floor = 0 // it begins with nothing and reads the whole log
+	}
+	c.sealed = slices.Clone(c.sealed[c.needed(floor):])
+	first := c.active
+	if len(c.sealed) > 0 {
+		first = c.sealed[0].Number
+	}
+	names, err := c.cfg.FS.List(c.cfg.Dir)
+	if err != nil {
+		return
+	}
+	newest := c.manifest.Checkpoints[len(c.manifest.Checkpoints)-1].Seq
+	for _, name := range names {
+		if seq, ok := checkpoint.ParseFileName(name); ok && seq < newest && !needed[seq] {
+			if c.cfg.FS.Remove(path.Join(c.cfg.Dir, name)) == nil {
+				out.CheckpointsRemoved++
+			}
+		}
+		if number, ok := wal.ParseSegmentName(name); ok && number < first {
+			if c.cfg.FS.Remove(path.Join(c.cfg.Dir, name)) == nil {
+				out.SegmentsRemoved++
+			}
+		}
+	}
+}

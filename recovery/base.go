@@ -1,0 +1,147 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"sync/atomic"
+
+	"github.com/sourcegraph/conc"
+
+	"github.com/empyrealapp/aedb-go/blocktree"
+	"github.com/empyrealapp/aedb-go/checkpoint"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/manifest"
+	"github.com/empyrealapp/aedb-go/state"
+)
+
+// loadBase loads the newest checkpoint that the manifest lists and that verifies.
+// Those that do not are taken off the list.
+func (r *recoverer) loadBase(ctx context.Context) error {
+	listed := r.manifest.Checkpoints
+	for len(r.manifest.Checkpoints) > 0 {
+		n := len(r.manifest.Checkpoints) - 1
+		c := &r.manifest.Checkpoints[n]
+		err := r.loadCheckpoint(ctx, c)
+		if err == nil {
+			r.report.CheckpointFile, r.report.CheckpointSeq = c.File, c.Seq
+			return nil
+		}
+		if ctx.Err() != nil {
+			return errs.FromContext(ctx, "load the checkpoint "+c.File)
+		}
+		if errs.CodeOf(err) == errs.CodeUnavailable {
+			return err
+		}
+		r.rejectCheckpoint(c.File, err)
+		r.rewrite = true
+		r.manifest.Checkpoints = r.manifest.Checkpoints[:n]
+	}
+	r.baseLost = r.baseLost || len(listed) > 0
+	if r.baseLost && r.Mode == Strict {
+		reasons := make([]error, len(r.report.RejectedCheckpoints))
+		for i, rejected := range r.report.RejectedCheckpoints {
+			reasons[i] = fmt.Errorf("%s: %w", rejected.File, rejected.Err)
+		}
+		return errs.Wrap(errs.CodeRecoveryIntegrity, errors.Join(reasons...), "no checkpoint in %s can be used (%s)", r.Dir, hint).On(r.Dir)
+	}
+	r.working = state.NewWorking()
+	return nil
+}
+
+func (r *recoverer) rejectCheckpoint(file string, err error) {
+	r.report.RejectedCheckpoints = append(r.report.RejectedCheckpoints, Rejection{file, err})
+	r.warn(fmt.Sprintf("checkpoint %s cannot be used: %v", file, err))
+}
+
+// loadCheckpoint makes a checkpoint the state, or changes nothing.
+func (r *recoverer) loadCheckpoint(ctx context.Context, c *manifest.Checkpoint) error {
+	reader, err := checkpoint.Open(r.FS, path.Join(r.Dir, c.File))
+	if err != nil {
+		return err
+	}
+	defer reader.Close() // it was only read
+	h := reader.Header()
+	switch {
+	case h.KeyEncoding != r.manifest.KeyEncoding:
+		return errs.New(errs.CodeUnavailable, "checkpoint %s has key encoding %d, the store %d", c.File, h.KeyEncoding, r.manifest.KeyEncoding).On(c.File)
+	case h.Incarnation != r.manifest.Incarnation:
+		return errs.New(errs.CodeDecode, "it is of another store, %s", manifest.Incarnation(h.Incarnation))
+	case h.Seq != c.Seq || reader.Size() != c.Size:
+		return errs.New(errs.CodeDecode, "it is of commit %d and has %d bytes; the manifest says commit %d, %d bytes", h.Seq, reader.Size(), c.Seq, c.Size)
+	case manifest.Digest(reader.Digest()) != c.Digest:
+		return errs.New(errs.CodeDecode, "its digest is %s; the manifest says %s", manifest.Digest(reader.Digest()), c.Digest)
+	}
+	r.progress.Done, r.progress.Total = 0, 0
+	for i := range reader.Chunks() {
+		r.progress.Total += int64(reader.Chunks()[i].RawBytes)
+	}
+	trees, err := r.loadSpaces(ctx, reader)
+	if err != nil {
+		return err
+	}
+	w := state.NewWorking()
+	w.Begin(h.Seq, h.Micros)
+	for i, s := range reader.Spaces() {
+		w.LoadSpace(s.ID, trees[i])
+	}
+	if err := w.LoadCatalog(); err != nil {
+		return errs.Wrap(errs.CodeDecode, err, "its catalog cannot be read")
+	}
+	r.working, r.base = w, w.Freeze()
+	r.seq, r.micros = h.Seq, h.Micros
+	r.progress.Seq = h.Seq
+	return nil
+}
+
+// loadSpaces builds the tree of each space, several at once and the largest
+// first, so that a large one is not left for last. Where there are fewer spaces
+// than processors, their chunks are decoded ahead too.
+func (r *recoverer) loadSpaces(ctx context.Context, reader *checkpoint.Reader) ([]*blocktree.Tree, error) {
+	spaces := reader.Spaces()
+	order := make([]int, len(spaces))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return spaces[b].Chunks - spaces[a].Chunks })
+
+	trees := make([]*blocktree.Tree, len(spaces))
+	var next, done atomic.Int64
+	loader := func(ctx context.Context, loaded func()) error {
+		for {
+			at := int(next.Add(1)) - 1
+			if at >= len(order) {
+				return nil
+			}
+			s := spaces[order[at]]
+			builder := spaceBuilder{reader: reader, space: s, ahead: r.Parallelism > len(spaces), loaded: func(bytes int) {
+				done.Add(int64(bytes))
+				loaded()
+			}}
+			tree, err := builder.build(ctx)
+			if err != nil {
+				return err
+			}
+			trees[order[at]] = tree
+		}
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var others conc.WaitGroup
+	for range min(r.Parallelism, len(spaces)) - 1 {
+		others.Go(func() {
+			if err := loader(ctx, func() {}); err != nil {
+				fail(err)
+			}
+		})
+	}
+	// This goroutine takes part, and tells how far all have come.
+	if err := loader(ctx, func() { r.advance(done.Load(), r.progress.Seq) }); err != nil {
+		fail(err)
+	}
+	others.Wait()
+	r.progress.Done = done.Load()
+	return trees, context.Cause(ctx)
+}

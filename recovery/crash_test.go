@@ -1,0 +1,208 @@
+package recovery_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/empyrealapp/aedb-go/recovery"
+	"github.com/empyrealapp/aedb-go/recovery/recoverytest"
+	"github.com/empyrealapp/aedb-go/vfs"
+	"github.com/empyrealapp/aedb-go/wal"
+)
+
+// crashAt loses the power before the n-th call that changes something.
+func crashAt(n int64) vfs.Injector {
+	return func(op vfs.Op) vfs.Fault {
+		return vfs.Fault{CrashNow: op.Kind.Mutates() && op.N == n}
+	}
+}
+
+func fates(seed uint64) []vfs.Fate {
+	return []vfs.Fate{
+		vfs.AllLost(), vfs.AllKept(), vfs.TornLastWrite(seed),
+		vfs.RandomBlocks(seed, 50), vfs.RandomBlocks(seed+1, 20),
+	}
+}
+
+func clone(h *recoverytest.History) *recoverytest.History {
+	return &recoverytest.History{Digests: maps.Clone(h.Digests), Durable: h.Durable, Last: h.Last}
+}
+
+// life opens a store and uses it: commits, some synced and some not, rotations
+// and checkpoints.
+func life(fsys vfs.FS, h *recoverytest.History, seed uint64) error {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	s, err := recoverytest.Open(fsys, recoverytest.Options{}, h)
+	if err != nil {
+		return err
+	}
+	for range 12 {
+		for range 1 + rng.IntN(4) {
+			if err := s.Random(rng); err != nil {
+				return err
+			}
+		}
+		switch rng.IntN(4) {
+		case 0:
+			err = s.Checkpoint()
+		case 1, 2:
+			err = s.Sync()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// N1, N2, N6, N7, N15: a crash at any call, whatever is left of the unsynced
+// bytes, and a second one at any call of the recovery, harm nothing that was
+// durable; and the store goes on from there.
+func TestCrashAtEveryCallOfLifeAndOfRecoveryLosesNothingDurable(t *testing.T) {
+	step := int64(1)
+	if testing.Short() {
+		step = 7
+	}
+	const seed = 0
+	whole := vfs.NewMem()
+	require.NoError(t, life(whole, recoverytest.NewHistory(), seed))
+	opens := 0
+	for n := int64(1); n <= whole.Ops()+1; n += step {
+		broken, before := vfs.NewMem(), recoverytest.NewHistory()
+		broken.SetInjector(crashAt(n))
+		_ = life(broken, before, seed)
+		for _, fate := range fates(seed) {
+			opens += recoverTwice(t, broken.Clone(fate), before, fmt.Sprintf("seed %d, call %d, %v", seed, n, fate))
+		}
+	}
+	t.Logf("seed %d: %d openings", seed, opens)
+}
+
+// recoverTwice opens what a crash has left, with another crash at every call of
+// the opening, and then once more, for good.
+func recoverTwice(t *testing.T, left *vfs.Mem, h *recoverytest.History, what string) (opens int) {
+	healthy := left.Clone(vfs.AllKept())
+	began := healthy.Ops()
+	goOn(t, healthy, clone(h), what)
+	calls := left.Clone(vfs.AllKept())
+	_, err := recoverytest.Open(calls, recoverytest.Options{}, clone(h))
+	require.NoError(t, err, what)
+	for n := int64(1); n <= calls.Ops()-began; n++ {
+		again := left.Clone(vfs.AllKept())
+		again.SetInjector(crashAt(again.Ops() + n))
+		_, err := recoverytest.Open(again, recoverytest.Options{}, clone(h))
+		require.Error(t, err, what)
+		for _, fate := range []vfs.Fate{vfs.AllLost(), vfs.AllKept(), vfs.TornLastWrite(uint64(n)), vfs.RandomBlocks(uint64(n), 50)} {
+			goOn(t, again.Clone(fate), clone(h), fmt.Sprintf("%s, then call %d of the recovery, %v", what, n, fate))
+			opens++
+		}
+	}
+	return opens + 2
+}
+
+// goOn opens the store, which checks what is there, commits, crashes with
+// nothing unsynced left, and opens it again.
+func goOn(t *testing.T, fsys *vfs.Mem, h *recoverytest.History, what string) {
+	t.Helper()
+	s, err := recoverytest.Open(fsys, recoverytest.Options{}, h)
+	require.NoError(t, err, what)
+	require.NoError(t, s.PutMany(2), what)
+	require.NoError(t, s.Sync(), what)
+	_, err = recoverytest.Open(fsys.Crash(vfs.AllLost()), recoverytest.Options{}, h)
+	require.NoError(t, err, what)
+}
+
+// N8: after a failed sync the system may show bytes that are not on the disk and
+// never will be. What recovery returned of them must outlive a power loss.
+func TestBytesOfAFailedSyncThatRecoveryReturnsAreDurable(t *testing.T) {
+	for _, drop := range []bool{true, false} {
+		fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+		s, err := recoverytest.Open(fsys, recoverytest.Options{SegmentBytes: 1 << 20}, h)
+		require.NoError(t, err)
+		require.NoError(t, s.PutMany(3))
+		require.NoError(t, s.Sync())
+		require.NoError(t, s.PutMany(2))
+		fsys.SetInjector(func(op vfs.Op) vfs.Fault {
+			if op.Kind == vfs.OpSync {
+				return vfs.Fault{Err: syscall.EIO, DropUnsynced: drop}
+			}
+			return vfs.Fault{}
+		})
+		require.ErrorIs(t, s.Sync(), syscall.EIO)
+		fsys.SetInjector(nil)
+
+		s, err = recoverytest.Open(fsys, recoverytest.Options{}, h)
+		require.NoError(t, err)
+		require.EqualValues(t, 5, h.Durable)
+		require.NoError(t, s.PutMany(1))
+		require.NoError(t, s.Sync())
+		after := fsys.Crash(vfs.AllLost())
+		_, err = recoverytest.Open(after, recoverytest.Options{}, h)
+		require.NoError(t, err)
+		require.EqualValues(t, 6, h.Last)
+	}
+}
+
+// N8: no call of a life that fails, with or without an effect, leads to a store
+// that does not open or that lacks something durable.
+func TestEveryFailingCallLeavesAStoreThatOpens(t *testing.T) {
+	whole := vfs.NewMem()
+	require.NoError(t, life(whole, recoverytest.NewHistory(), 7))
+	for n := int64(1); n <= whole.Ops(); n++ {
+		for _, fault := range []vfs.Fault{
+			{Err: syscall.EIO, DropUnsynced: true}, {Err: syscall.EIO}, {Err: syscall.ENOSPC, Short: 17},
+		} {
+			fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+			fsys.SetInjector(func(op vfs.Op) vfs.Fault {
+				if op.Kind.Mutates() && op.N == n {
+					return fault
+				}
+				return vfs.Fault{}
+			})
+			_ = life(fsys, h, 7)
+			fsys.SetInjector(nil)
+			what := fmt.Sprintf("call %d, %+v", n, fault)
+			for _, fate := range fates(uint64(n)) {
+				goOn(t, fsys.Clone(fate), clone(h), what+", "+fate.String())
+			}
+			goOn(t, fsys, h, what)
+		}
+	}
+}
+
+// A permissive opening that gives something up is marked before anything is cut:
+// whenever it is interrupted, strict recovery refuses what is left, and another
+// permissive one comes to the same end.
+func TestCrashWhileHistoryIsCutNeverPassesForAWholeStore(t *testing.T) {
+	damaged, h, m := sealed(t)
+	middle := m.Segments[len(m.Segments)-3]
+	edit(t, damaged, wal.SegmentName(middle.Number), func(b []byte) []byte { return b[:len(b)-40] })
+	permissive := recoverytest.Options{Mode: recovery.Permissive}
+	whole := damaged.Clone(vfs.AllKept())
+	r, err := recoverytest.Recover(whole, permissive)
+	require.NoError(t, err)
+	want := r.Working.Seq()
+	require.Less(t, want, middle.LastSeq)
+	require.Greater(t, len(r.Report.Dropped.Files), 2)
+	for n := int64(1); n <= whole.Ops(); n++ {
+		broken := damaged.Clone(vfs.AllKept())
+		broken.SetInjector(crashAt(n))
+		_, err := recoverytest.Recover(broken, permissive)
+		require.Error(t, err)
+		for _, fate := range fates(uint64(n)) {
+			left := broken.Clone(fate)
+			what := fmt.Sprintf("call %d, %v", n, fate)
+			_, err := recoverytest.Recover(left, recoverytest.Options{})
+			require.Error(t, err, what)
+			r, err := recoverytest.Recover(left, permissive)
+			require.NoError(t, err, what)
+			require.Equal(t, want, r.Working.Seq(), what)
+			require.Equal(t, h.Digests[want], r.Working.Freeze().Digest(), what)
+		}
+	}
+}

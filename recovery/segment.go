@@ -1,0 +1,150 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/empyrealapp/aedb-go/blocktree"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/manifest"
+	"github.com/empyrealapp/aedb-go/wal"
+)
+
+const (
+	// batchCommits is how many commits travel together from a scan to the replay.
+	batchCommits = 512
+	// batchesAhead is how many batches a scan may be ahead of the replay.
+	batchesAhead = 4
+)
+
+// scan reads one segment on a goroutine of its own: the file, its digest, its
+// header, and then its frames, which it hands to the replay while that is still
+// applying earlier ones.
+type scan struct {
+	number uint64
+	// listed is what the manifest says of the segment; nil if it is not listed.
+	listed *manifest.Segment
+	// last is true for the last segment of the log.
+	last bool
+
+	// opened is closed when the following are set.
+	opened chan struct{}
+	err    error      // of reading the file
+	size   int64      // of the file
+	data   []byte     // its content, as far as it counts
+	digest wal.Digest // of that
+	header wal.Header
+	badErr error // of the header
+
+	// batches are the good frames. When it is closed, the following are set.
+	batches chan []wal.Frame
+	end     wal.End
+	good    wal.Digest // of the content up to end.Offset
+	scanErr error
+}
+
+func newScan(number uint64, listed *manifest.Segment) *scan {
+	return &scan{
+		number: number, listed: listed,
+		opened: make(chan struct{}), batches: make(chan []wal.Frame, batchesAhead),
+	}
+}
+
+// name returns the base name of the segment.
+func (s *scan) name() string { return wal.SegmentName(s.number) }
+
+// run reads the segment.
+func (s *scan) run(ctx context.Context, r *recoverer) {
+	defer close(s.batches)
+	s.open(r)
+	close(s.opened)
+	if s.err == nil && s.badErr == nil {
+		s.scan(ctx)
+	}
+}
+
+func (s *scan) open(r *recoverer) {
+	if s.data, s.err = r.readFile(s.name(), -1); s.err != nil {
+		return
+	}
+	s.size = int64(len(s.data))
+	if s.listed != nil && s.listed.Size > 0 && s.listed.Size < s.size {
+		s.data = s.data[:s.listed.Size]
+	}
+	s.digest = wal.DigestOf(s.data)
+	s.header, s.badErr = wal.ParseHeader(s.data)
+}
+
+func (s *scan) scan(ctx context.Context) {
+	var batch []wal.Frame
+	commits := 0
+	send := func() error {
+		select {
+		case s.batches <- batch:
+			batch, commits = nil, 0
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	_, s.end, s.scanErr = wal.Scan(s.data, func(f wal.Frame) error {
+		if err := checkKeys(&f); err != nil {
+			return err
+		}
+		batch = append(batch, f)
+		if commits += len(f.Sets); commits < batchCommits {
+			return nil
+		}
+		return send()
+	})
+	if len(batch) > 0 {
+		if err := send(); err != nil && s.scanErr == nil {
+			s.scanErr = err
+		}
+	}
+	if errors.Is(s.scanErr, errBadKey) {
+		s.scanErr = nil
+		s.end.Verdict, s.end.Reason = wal.Corrupt, errBadKey
+	}
+	s.good = s.digest
+	if s.end.Offset < len(s.data) {
+		s.good = wal.DigestOf(s.data[:s.end.Offset])
+	}
+}
+
+var errBadKey = errs.New(errs.CodeDecode, "a key is longer than any that was ever written")
+
+// checkKeys refuses a frame with a key that no tree can hold.
+func checkKeys(f *wal.Frame) error {
+	for i := range f.Sets {
+		for j := range f.Sets[i].Effects {
+			if len(f.Sets[i].Effects[j].Key) > blocktree.MaxKeySize {
+				return errBadKey
+			}
+		}
+	}
+	return nil
+}
+
+// readFile reads a file of the store, at most limit bytes of it unless that is
+// negative.
+func (r *recoverer) readFile(name string, limit int64) ([]byte, error) {
+	f, err := r.FS.Open(r.path(name))
+	if err != nil {
+		return nil, errs.Wrap(errs.CodeIO, err, "open %s", name).On(name)
+	}
+	defer f.Close() // it was only read
+	size, err := f.Size()
+	if err != nil {
+		return nil, errs.Wrap(errs.CodeIO, err, "get the size of %s", name).On(name)
+	}
+	if limit >= 0 {
+		size = min(size, limit)
+	}
+	data := make([]byte, size)
+	if n, err := f.ReadAt(data, 0); n < len(data) || err != nil && !errors.Is(err, io.EOF) {
+		return nil, errs.Wrap(errs.CodeIO, errors.Join(err, io.ErrUnexpectedEOF), "read %d bytes of %s", size, name).On(name)
+	}
+	return data, nil
+}
