@@ -1,0 +1,41 @@
+package msgs
+
+import "github.com/empyrealapp/aedb-go/catalog"
+
+// SpaceID names one ordered key space of the store; see catalog.SpaceID.
+type SpaceID = catalog.SpaceID
+
+// EffectOp is what an effect does. The numbers are part of the log format.
+type EffectOp uint8
+
+// Operations of effects.
+const (
+	// EffectPut sets Key to Value; the entry's version becomes the commit seq.
+	EffectPut EffectOp = 1
+	// EffectDelete removes Key.
+	EffectDelete EffectOp = 2
+	// EffectDropSpace removes the whole space.
+	EffectDropSpace EffectOp = 3
+)
+
+// Effect is one physical change of one key space: what the log holds, what
+// recovery replays, what a follower would apply. Applying effects in order
+// needs no validation, no catalog and no clock.
+type Effect struct {
+	Op    EffectOp
+	Space SpaceID
+	Key   []byte // shared, never modified
+	Value []byte // shared, never modified; only for EffectPut
+}
+
+// Changeset is everything that one commit changed. Changesets are immutable
+// once the applier has built them.
+type Changeset struct {
+	// Seq is the commit sequence number: contiguous, from 1.
+	Seq uint64
+	// Micros is the time the sequencer stamped on the epoch, in microseconds
+	// since the Unix epoch.
+	Micros int64
+	// Effects are the changes in the order in which they were made.
+	Effects []Effect
+}

@@ -1,0 +1,158 @@
+package msgs
+
+import (
+	"context"
+	"time"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+)
+
+// Request is an envelope on its way, as the caller's goroutine has prepared it.
+// It belongs to the stage that holds it.
+type Request struct {
+	// Ctx ends the caller's interest. A request that has not been sequenced when
+	// it ends is dropped.
+	Ctx context.Context
+	// Ticket is answered exactly once.
+	Ticket *Ticket
+
+	Mutations  []Mutation
+	Assertions []Assertion
+	ReadSet    ReadSet
+
+	// Catalog is what the following were bound to. Operations may be shorter
+	// than Mutations: those after a definition are bound when it has happened.
+	Catalog    *catalog.Catalog
+	Operations []Operation
+	Conditions []Condition
+	Reads      Dependencies
+
+	// Idempotency is the stored key of the request, or nil.
+	Idempotency []byte
+	Fingerprint [32]byte
+
+	WriteClass WriteClass
+	// Flush asks for nothing but that all before it becomes durable.
+	Flush bool
+	// Size is the number of bytes counted against the admission limit.
+	Size int64
+	// Admitted is when the sequencer's queue took the request.
+	Admitted time.Time
+}
+
+// Epoch is a group of requests that share one log write, one sync and one
+// publication. The sequencer makes it, and the same value travels down the
+// pipeline; each stage fills its own part and gives the epoch away.
+type Epoch struct {
+	// Number counts epochs since the store was opened, from 1.
+	Number uint64
+	// Micros is the time of every commit in the epoch, in microseconds since
+	// the Unix epoch; it never goes back.
+	Micros int64
+	// Requests in commit order. The applier sets it to nil.
+	Requests []*Request
+	// MustSync asks for stable storage before publication, in every mode.
+	MustSync bool
+
+	// Sets are the commits of the epoch, with contiguous seqs. Set by the applier.
+	Sets []Changeset
+	// Image is the state after the epoch. Set by the applier.
+	Image Image
+	// Answers are given when the epoch is published. Set by the applier.
+	Answers []Answer
+
+	// Bytes is what the epoch takes in the log. Set by the WAL writer.
+	Bytes int64
+
+	// Passage is when the epoch left each stage.
+	Passage Passage
+}
+
+// LastSeq returns the seq of the image after the epoch.
+func (e *Epoch) LastSeq() uint64 { return e.Image.Seq() }
+
+// Image is a published state of the database, as far as the pipeline is
+// concerned.
+type Image interface {
+	// Seq is the last commit that the image contains.
+	Seq() uint64
+}
+
+// Answer is the success of one request, held back until publication.
+type Answer struct {
+	Ticket  *Ticket
+	Seq     uint64
+	Outcome Outcome
+	// Admitted is when the request was admitted.
+	Admitted time.Time
+}
+
+// Passage holds the moments at which an epoch left each stage.
+type Passage struct {
+	Sequenced, Applied, Written, Synced, Published time.Time
+}
+
+// Written is what the fsyncer receives: what has been appended to the log.
+type Written struct {
+	// Epochs that wait for the sync; nil in the modes that publish without it.
+	Epochs []*Epoch
+	// LastSeq is the last commit appended so far.
+	LastSeq uint64
+	// Bytes were appended by this message.
+	Bytes int64
+	// MustSync asks for a sync, in every mode.
+	MustSync bool
+	// File is what the bytes were written to.
+	File File
+	// Retired is the file of a segment sealed before, which is synced and can be
+	// closed now; nil mostly.
+	Retired File
+	// Sealed describes the segments sealed with this message.
+	Sealed []Segment
+}
+
+// File is an open segment, as far as the fsyncer is concerned.
+type File interface {
+	Sync() error
+	Close() error
+}
+
+// Publication is what the publisher receives: epochs that may be published as
+// far as the log is concerned, the seq up to which the log is on stable
+// storage, or both.
+type Publication struct {
+	Epochs []*Epoch
+	// Durable is the last commit on stable storage; 0 if nothing new is known.
+	Durable uint64
+	// Sealed describes segments that were sealed on the way.
+	Sealed []Segment
+}
+
+// Segment describes a sealed segment of the log.
+type Segment struct {
+	Number uint64
+	// FirstSeq and LastSeq are the commits it holds; LastSeq = FirstSeq - 1 for
+	// a segment without any.
+	FirstSeq, LastSeq uint64
+	Size              int64
+	Digest            [32]byte
+}
+
+// Progress is what the checkpointer receives: how the log has grown, and
+// requests for a checkpoint.
+type Progress struct {
+	// Bytes appended to the log since the last message.
+	Bytes int64
+	// Sealed segments since the last message.
+	Sealed []Segment
+	// Reply asks for a checkpoint now; nil for mere progress. It has room for
+	// one answer.
+	Reply chan CheckpointReply
+}
+
+// CheckpointReply answers a request for a checkpoint.
+type CheckpointReply struct {
+	// Seq is what the newest checkpoint shows.
+	Seq uint64
+	Err error
+}

@@ -1,0 +1,41 @@
+package record
+
+import (
+	"encoding/binary"
+
+	"github.com/empyrealapp/aedb-go/errs"
+)
+
+// AppendKV appends the stored value of a key-value entry: the commit seq of its
+// first write, then the user's bytes.
+func AppendKV(dst []byte, created uint64, payload []byte) []byte {
+	return append(binary.AppendUvarint(dst, created), payload...)
+}
+
+// SplitKV takes a stored value apart. The payload aliases raw.
+func SplitKV(raw []byte) (created uint64, payload []byte, err error) {
+	created, n := binary.Uvarint(raw)
+	if n <= 0 {
+		return 0, nil, errs.New(errs.CodeIntegrity, "key-value entry has no creation seq")
+	}
+	return created, raw[n:], nil
+}
+
+// KVRoom is the space that NewKV leaves in front of a payload.
+const KVRoom = binary.MaxVarintLen64
+
+// NewKV returns a buffer with room in front of a copy of the payload, for
+// PlaceKV to complete when the commit that writes it is known.
+func NewKV(payload []byte) []byte {
+	return append(make([]byte, KVRoom, KVRoom+len(payload)), payload...)
+}
+
+// PlaceKV completes a buffer made by NewKV, in place, and returns the stored
+// value, which aliases it.
+func PlaceKV(buf []byte, created uint64) []byte {
+	var seq [KVRoom]byte
+	n := binary.PutUvarint(seq[:], created)
+	stored := buf[KVRoom-n:]
+	copy(stored, seq[:n])
+	return stored
+}
