@@ -1,0 +1,143 @@
+// Package applier is the stage that executes epochs. It is the only owner of
+// the working image, and so the only place where the database changes.
+//
+// Invariants:
+//
+//  1. Requests are executed one after another in epoch order; the state after
+//     commit n is that of executing commits 1 to n serially.
+//  2. A request that fails leaves nothing behind, not even a gap: commit seqs
+//     are contiguous.
+//  3. What is remembered of a request with an idempotency key is written by the
+//     commit that applied it, so both are there or neither is.
+//  4. Nothing here reads a clock or depends on the order of a map: time comes
+//     with the epoch.
+package applier
+
+import (
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/executor"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/state"
+	"github.com/empyrealapp/aedb-go/wal"
+)
+
+// Applier executes epochs. It belongs to one goroutine.
+type Applier struct {
+	executor *executor.Executor
+	window   Window
+	working  *state.Working
+	image    *state.Image // the working image as of the last epoch
+	removals *removals
+}
+
+// New returns an applier that owns the working image from here on. image is
+// that image, frozen.
+func New(x *executor.Executor, window Window, working *state.Working, image *state.Image) *Applier {
+	return &Applier{
+		executor: x, window: window, working: working, image: image,
+		removals: newRemovals(working.Seq()),
+	}
+}
+
+// Rejection answers a request that failed.
+type Rejection struct {
+	Ticket *msgs.Ticket
+	Err    error
+}
+
+// Application is what a step decides.
+type Application struct {
+	// Epoch goes to the WAL writer, with its commits, image and answers. It is
+	// nil if nothing is left of it.
+	Epoch *msgs.Epoch
+	// Rejections are answered at once.
+	Rejections []Rejection
+}
+
+// Step executes an epoch.
+func (a *Applier) Step(e *msgs.Epoch) Application {
+	out := Application{Epoch: e}
+	e.Sets = make([]msgs.Changeset, 0, len(e.Requests))
+	e.Answers = make([]msgs.Answer, 0, len(e.Requests))
+	for _, r := range e.Requests {
+		answer, err := a.apply(e, r)
+		if err != nil {
+			out.Rejections = append(out.Rejections, Rejection{r.Ticket, err})
+			continue
+		}
+		e.Answers = append(e.Answers, answer)
+	}
+	if len(e.Sets) > 0 {
+		a.image = a.working.Freeze()
+	}
+	e.Image = a.image
+	e.Requests = nil
+	if len(e.Answers) == 0 {
+		out.Epoch = nil
+	}
+	return out
+}
+
+// apply executes one request.
+func (a *Applier) apply(e *msgs.Epoch, r *msgs.Request) (msgs.Answer, error) {
+	answer := msgs.Answer{Ticket: r.Ticket, Seq: a.working.Seq(), Admitted: r.Admitted}
+	if r.Flush {
+		return answer, nil
+	}
+	if seq, found, err := a.window.find(a.working, r, e.Micros); err != nil || found {
+		answer.Seq, answer.Outcome = seq, msgs.Duplicate
+		return answer, err
+	}
+	if err := a.removals.check(a.working, r); err != nil {
+		return answer, err
+	}
+	err := a.commit(e, r)
+	answer.Seq = a.working.Seq()
+	return answer, err
+}
+
+// commit runs a request as the next commit and adds that to the epoch, or leaves
+// everything as it was.
+func (a *Applier) commit(e *msgs.Epoch, r *msgs.Request) error {
+	seq, micros := a.working.Seq(), a.working.Micros()
+	a.working.Begin(seq+1, e.Micros)
+	err := a.executor.Run(a.working, r)
+	if err == nil {
+		err = a.window.remember(a.working, r)
+	}
+	if err == nil {
+		err = checkSize(a.working.Effects(state.Mark{}))
+	}
+	if err != nil {
+		a.working.Abandon(seq, micros)
+		return err
+	}
+	e.Sets = append(e.Sets, a.working.Commit())
+	a.removals.record(&e.Sets[len(e.Sets)-1])
+	return nil
+}
+
+// checkSize refuses a commit that could not be written to the log as a whole.
+func checkSize(effects []msgs.Effect) error {
+	const overhead = 32
+	var n int64
+	for i := range effects {
+		n += int64(len(effects[i].Key)+len(effects[i].Value)) + overhead
+	}
+	if n > wal.MaxFrameBytes/4 {
+		return errs.Exceeded("changes of one commit", "max_commit_bytes", n, wal.MaxFrameBytes/4)
+	}
+	return nil
+}
+
+// Abort answers everything in an epoch that the pipeline has broken down under
+// before it could reach the log.
+func Abort(e *msgs.Epoch, cause error) {
+	err := errs.Wrap(errs.CodeUnavailable, cause, "the store takes no more commits; this one has no effect")
+	for _, r := range e.Requests {
+		r.Ticket.Reject(err)
+	}
+	for _, a := range e.Answers {
+		a.Ticket.Reject(err)
+	}
+}

@@ -1,0 +1,387 @@
+package executor
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/record"
+	"github.com/empyrealapp/aedb-go/value"
+)
+
+// unknown is the answer to a variant of a closed set that is not one of ours,
+// such as a nil.
+func unknown(v any) error {
+	return errs.New(errs.CodeValidation, "unknown request element of type %T", v)
+}
+
+// Prepare checks the shape of an envelope and binds it to a catalog. It fills
+// everything of the request but its context, ticket and idempotency.
+func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Request, error) {
+	if len(env.Mutations) == 0 {
+		return nil, errs.New(errs.CodeValidation, "the envelope has no mutations")
+	}
+	if n := len(env.Mutations); n > x.Limits.MaxMutations {
+		return nil, errs.Exceeded("envelope mutations", "max_mutations_per_envelope", int64(n), int64(x.Limits.MaxMutations))
+	}
+	if env.WriteClass > msgs.Economic {
+		return nil, errs.New(errs.CodeValidation, "unknown write class %d", env.WriteClass)
+	}
+	r := &msgs.Request{
+		Mutations: slices.Clone(env.Mutations), Assertions: env.Assertions, ReadSet: env.ReadSet,
+		Catalog: cat, WriteClass: env.WriteClass,
+		Operations: make([]msgs.Operation, 0, len(env.Mutations)),
+	}
+	var err error
+	if r.Conditions, err = x.bindConditions(cat, env.Assertions); err != nil {
+		return nil, err
+	}
+	if r.Reads, err = x.BindReads(cat, &env.ReadSet); err != nil {
+		return nil, err
+	}
+	r.Size = sizeOfConditions(r.Conditions) + sizeOfReads(&r.Reads)
+	assertions := countConditions(r.Conditions)
+	// Mutations after a definition are bound to a staged catalog, to refuse early
+	// what cannot succeed, and bound again when the definition has happened.
+	staged := cat
+	for _, m := range r.Mutations {
+		op, err := x.Bind(staged, m)
+		if err != nil {
+			return nil, err
+		}
+		r.Operations = append(r.Operations, op)
+		r.Size += sizeOf(op)
+		switch op := op.(type) {
+		case *msgs.Alter:
+			next, _, err := staged.Apply(op.Statement, 0)
+			switch {
+			case err == nil:
+				staged = next
+			case env.IdempotencyKey == nil:
+				return nil, err
+				// Else this may be a retry of the very request that made or dropped
+				// the object, and only the applier can tell.
+			}
+		case *msgs.Check:
+			assertions += countConditions(op.Conditions)
+		}
+	}
+	if assertions > x.Limits.MaxAssertions {
+		return nil, tooManyAssertions(assertions, x.Limits.MaxAssertions)
+	}
+	return r, x.checkSize(r)
+}
+
+// Assemble makes a request of mutations, the first of which have been bound to a
+// catalog already.
+func (x *Executor) Assemble(cat *catalog.Catalog, mutations []msgs.Mutation, bound []msgs.Operation) (*msgs.Request, error) {
+	r := &msgs.Request{Mutations: mutations, Catalog: cat, Operations: bound}
+	for _, op := range bound {
+		r.Size += sizeOf(op)
+	}
+	for _, m := range mutations[len(bound):] {
+		r.Size += givenSize(m)
+	}
+	return r, x.checkSize(r)
+}
+
+// Bind resolves one mutation against a catalog.
+func (x *Executor) Bind(cat *catalog.Catalog, m msgs.Mutation) (msgs.Operation, error) {
+	switch m := m.(type) {
+	case msgs.KvSet:
+		space, err := x.bindKey(cat, m.Scope, m.Key)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(m.Value); n > x.Limits.MaxKVValue {
+			return nil, errs.Exceeded("key-value value", "max_kv_value_bytes", int64(n), int64(x.Limits.MaxKVValue))
+		}
+		return &msgs.PutKey{Space: space, Key: clone(m.Key), Value: record.NewKV(m.Value)}, nil
+	case msgs.KvDel:
+		space, err := x.bindKey(cat, m.Scope, m.Key)
+		if err != nil {
+			return nil, err
+		}
+		return &msgs.RemoveKey{Space: space, Key: clone(m.Key)}, nil
+	case msgs.KvArithmetic:
+		return x.bindArithmetic(cat, m)
+	case msgs.WriteRows:
+		return x.bindRows(cat, m)
+	case msgs.UpdateFields:
+		return x.bindFields(cat, m)
+	case msgs.DeleteRow:
+		t, key, err := x.bindRowKey(cat, m.Table, m.Key)
+		if err != nil {
+			return nil, err
+		}
+		if err := writable(t); err != nil {
+			return nil, err
+		}
+		return &msgs.RemoveRow{Table: t, Key: key}, nil
+	case msgs.EmitEvent:
+		return x.bindEvent(cat, m)
+	case msgs.PostflightCheck:
+		conditions, err := x.bindConditions(cat, m.Assertions)
+		if err != nil {
+			return nil, err
+		}
+		return &msgs.Check{Conditions: conditions}, nil
+	case msgs.Define:
+		statement := catalog.Clone(m.Statement)
+		if statement == nil {
+			return nil, unknown(m.Statement)
+		}
+		return &msgs.Alter{Statement: statement}, nil
+	}
+	return nil, unknown(m)
+}
+
+func clone(b []byte) []byte { return append([]byte(nil), b...) }
+
+// writable refuses tables that only the engine writes.
+func writable(t *catalog.Table) error {
+	if t.Managed {
+		return errs.New(errs.CodeValidation, "table %s is managed and read-only", t).On(t.Name)
+	}
+	return nil
+}
+
+// bindKey resolves the space of a key that is to be written.
+func (x *Executor) bindKey(cat *catalog.Catalog, scope msgs.ScopeName, key []byte) (msgs.SpaceID, error) {
+	if n := len(key); n > x.Limits.MaxKVKey {
+		return 0, errs.Exceeded("key-value key", "max_kv_key_bytes", int64(n), int64(x.Limits.MaxKVKey))
+	}
+	if scope.Project == catalog.SystemProject {
+		return 0, errs.New(errs.CodeValidation, "project %q is managed and read-only", scope.Project).On(scope.Project)
+	}
+	s, err := cat.Scope(scope.Project, scope.Scope)
+	if err != nil {
+		return 0, err
+	}
+	return s.ID, nil
+}
+
+func (x *Executor) bindArithmetic(cat *catalog.Catalog, m msgs.KvArithmetic) (msgs.Operation, error) {
+	space, err := x.bindKey(cat, m.Scope, m.Key)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case m.Op > msgs.ArithmeticSub || m.OnMissing > msgs.MissingReject || m.OnLimit > msgs.LimitNoOp:
+		return nil, errs.New(errs.CodeValidation, "an arithmetic mutation has an unknown operation or policy")
+	case m.Width != msgs.Width64 && m.Width != msgs.Width256:
+		return nil, errs.New(errs.CodeValidation, "arithmetic on numbers of %d bytes; 8 and 32 are supported", m.Width)
+	case m.Width == msgs.Width64 && !m.Amount.IsUint64():
+		return nil, errs.New(errs.CodeOverflow, "the amount does not fit 64 bits")
+	case m.OnLimit == msgs.LimitSaturate && m.Op != msgs.ArithmeticAdd,
+		m.OnLimit == msgs.LimitNoOp && m.Op != msgs.ArithmeticSub:
+		return nil, errs.New(errs.CodeValidation, "saturate goes with addition, no-op with subtraction")
+	}
+	m.Key = clone(m.Key)
+	return &msgs.Compute{Space: space, KvArithmetic: m}, nil
+}
+
+// bindTable resolves a table by name.
+func bindTable(cat *catalog.Catalog, n msgs.TableName) (*catalog.Table, error) {
+	return cat.Table(n.Project, n.Scope, n.Table)
+}
+
+// bindRowKey resolves a table and encodes a primary key for it.
+func (x *Executor) bindRowKey(cat *catalog.Catalog, n msgs.TableName, key []value.Value) (*catalog.Table, []byte, error) {
+	t, err := bindTable(cat, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(key) != len(t.PrimaryKey) {
+		return nil, nil, errs.New(errs.CodeValidation,
+			"the primary key of %s has %d columns, got %d values", t, len(t.PrimaryKey), len(key)).On(t.Name)
+	}
+	enc, err := x.encodeKey(t, key)
+	return t, enc, err
+}
+
+// encodeKey encodes leading primary-key values, checking their kinds.
+func (x *Executor) encodeKey(t *catalog.Table, key []value.Value) ([]byte, error) {
+	for i, v := range key {
+		c := &t.Columns[t.PrimaryKey[i]]
+		if err := value.Check(c.Name, c.Kind, false, x.Limits.MaxTableValue, v); err != nil {
+			return nil, err
+		}
+	}
+	enc := record.AppendRowKey(nil, key)
+	return enc, x.checkKeySize(t, enc)
+}
+
+func (x *Executor) checkKeySize(t *catalog.Table, enc []byte) error {
+	if len(enc) > x.Limits.MaxPrimaryKey {
+		return errs.Exceeded("primary key of "+t.String(), "max_primary_key_bytes", int64(len(enc)), int64(x.Limits.MaxPrimaryKey))
+	}
+	return nil
+}
+
+func (x *Executor) bindRows(cat *catalog.Catalog, m msgs.WriteRows) (msgs.Operation, error) {
+	t, err := bindTable(cat, m.Table)
+	if err != nil {
+		return nil, err
+	}
+	if err := writable(t); err != nil {
+		return nil, err
+	}
+	if m.Mode > msgs.WriteUpsert {
+		return nil, errs.New(errs.CodeValidation, "a write to %s has the unknown mode %d", t, m.Mode).On(t.Name)
+	}
+	if len(m.Rows) == 0 {
+		return nil, errs.New(errs.CodeValidation, "a write to %s has no rows", t).On(t.Name)
+	}
+	if n := len(m.Rows); n > x.Limits.MaxBatchRows {
+		return nil, errs.Exceeded("rows of a batch for "+t.String(), "max_batch_rows", int64(n), int64(x.Limits.MaxBatchRows))
+	}
+	target, err := targetColumns(t, m.Columns)
+	if err != nil {
+		return nil, err
+	}
+	op := &msgs.PutRows{Table: t, Mode: m.Mode, Rows: make([]msgs.BoundRow, len(m.Rows))}
+	full := make(value.Row, len(t.Columns))
+	for i, row := range m.Rows {
+		if err := x.bindRow(t, target, full, row, &op.Rows[i]); err != nil {
+			return nil, err
+		}
+	}
+	return op, nil
+}
+
+// targetColumns maps the values of a given row to positions; nil means that
+// they are in table order.
+func targetColumns(t *catalog.Table, names []string) ([]int, error) {
+	if names == nil {
+		return nil, nil
+	}
+	target := make([]int, len(names))
+	seen := make([]bool, len(t.Columns))
+	for i, n := range names {
+		p, ok := t.Column(n)
+		if !ok {
+			return nil, unknownColumn(t, n)
+		}
+		if seen[p] {
+			return nil, errs.New(errs.CodeValidation, "column %q is given twice", n).On(n)
+		}
+		seen[p], target[i] = true, p
+	}
+	return target, nil
+}
+
+func unknownColumn(t *catalog.Table, name string) error {
+	return errs.New(errs.CodeUnknownColumn, "table %s has no column %q", t, name).On(name)
+}
+
+// bindRow completes, checks and encodes one row. full is scratch space.
+func (x *Executor) bindRow(t *catalog.Table, target []int, full, row value.Row, out *msgs.BoundRow) error {
+	width := len(t.Columns)
+	if target != nil {
+		width = len(target)
+	}
+	if len(row) != width {
+		return errs.New(errs.CodeValidation, "row column count mismatch: %d values for %d columns of %s", len(row), width, t).On(t.Name)
+	}
+	if target == nil {
+		copy(full, row)
+	} else {
+		for i := range full {
+			full[i] = value.Null()
+			if d := t.Columns[i].Default; d != nil {
+				full[i] = *d
+			}
+		}
+		for i, p := range target {
+			full[p] = row[i]
+		}
+	}
+	for i := range full {
+		c := &t.Columns[i]
+		if err := value.Check(c.Name, c.Kind, c.Nullable, x.Limits.MaxTableValue, full[i]); err != nil {
+			return err
+		}
+	}
+	out.Key = record.AppendRowKeyOf(nil, t, full)
+	if err := x.checkKeySize(t, out.Key); err != nil {
+		return err
+	}
+	out.Data = record.AppendRow(nil, t, full)
+	if len(t.Indexes) > 0 {
+		out.Indexes = make([]record.IndexEntry, len(t.Indexes))
+		at := func(p int) value.Value { return full[p] }
+		for i, ix := range t.Indexes {
+			out.Indexes[i] = record.Index(ix, at, out.Key)
+			if err := checkIndexKeySize(ix, out.Indexes[i].Key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// maxIndexKey bounds the key of an index entry: the indexed values, encoded, and
+// the primary key. It keeps keys well below what a block can hold.
+const maxIndexKey = 16 << 10
+
+func checkIndexKeySize(ix *catalog.Index, key []byte) error {
+	if len(key) > maxIndexKey {
+		return errs.Exceeded("entry of index "+ix.Name, "max_index_key_bytes", int64(len(key)), maxIndexKey)
+	}
+	return nil
+}
+
+func (x *Executor) bindFields(cat *catalog.Catalog, m msgs.UpdateFields) (msgs.Operation, error) {
+	t, key, err := x.bindRowKey(cat, m.Table, m.Key)
+	if err != nil {
+		return nil, err
+	}
+	if err := writable(t); err != nil {
+		return nil, err
+	}
+	if len(m.Fields) == 0 {
+		return nil, errs.New(errs.CodeValidation, "an update of %s assigns no column", t).On(t.Name)
+	}
+	op := &msgs.SetFields{Table: t, Key: key, Fields: make([]msgs.BoundField, len(m.Fields))}
+	for i, f := range m.Fields {
+		p, ok := t.Column(f.Column)
+		if !ok {
+			return nil, unknownColumn(t, f.Column)
+		}
+		if t.KeyOrdinal(p) >= 0 {
+			return nil, errs.New(errs.CodeValidation, "column %q is part of the primary key and cannot be assigned", f.Column).On(f.Column)
+		}
+		c := &t.Columns[p]
+		if err := value.Check(c.Name, c.Kind, c.Nullable, x.Limits.MaxTableValue, f.Value); err != nil {
+			return nil, err
+		}
+		op.Fields[i] = msgs.BoundField{Position: p, Value: f.Value}
+	}
+	return op, nil
+}
+
+func (x *Executor) bindEvent(cat *catalog.Catalog, m msgs.EmitEvent) (msgs.Operation, error) {
+	if _, err := cat.Scope(m.Scope.Project, m.Scope.Scope); err != nil {
+		return nil, err
+	}
+	if err := catalog.CheckName("topic", m.Topic); err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(m.Key) == "" {
+		return nil, errs.New(errs.CodeValidation, "the key of an event on topic %q is blank", m.Topic).On(m.Topic)
+	}
+	if n := len(m.Key); n > x.Limits.MaxPrimaryKey/2 {
+		return nil, errs.Exceeded("event key", "max_primary_key_bytes", int64(n), int64(x.Limits.MaxPrimaryKey/2))
+	}
+	if n := len(m.PayloadJSON); n > x.Limits.MaxEventPayload {
+		return nil, errs.Exceeded("event payload", "max_event_payload_bytes", int64(n), int64(x.Limits.MaxEventPayload))
+	}
+	if !json.Valid([]byte(m.PayloadJSON)) {
+		return nil, errs.New(errs.CodeValidation, "the payload of an event on topic %q is not JSON", m.Topic).On(m.Topic)
+	}
+	return &msgs.Emit{EmitEvent: m}, nil
+}

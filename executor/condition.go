@@ -1,0 +1,225 @@
+package executor
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/record"
+	"github.com/empyrealapp/aedb-go/state"
+	"github.com/empyrealapp/aedb-go/value"
+)
+
+// bindConditions binds a list of assertions, counting nested ones.
+func (x *Executor) bindConditions(cat *catalog.Catalog, list []msgs.Assertion) ([]msgs.Condition, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	count := 0
+	return x.bindNested(cat, list, 1, &count)
+}
+
+func (x *Executor) bindNested(cat *catalog.Catalog, list []msgs.Assertion, depth int, count *int) ([]msgs.Condition, error) {
+	if depth > msgs.MaxAssertionDepth {
+		return nil, errs.Exceeded("assertion nesting", "max_assertion_depth", int64(depth), msgs.MaxAssertionDepth)
+	}
+	out := make([]msgs.Condition, len(list))
+	for i, a := range list {
+		if *count++; *count > x.Limits.MaxAssertions {
+			return nil, tooManyAssertions(*count, x.Limits.MaxAssertions)
+		}
+		c, err := x.bindCondition(cat, a, depth, count)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = c
+	}
+	return out, nil
+}
+
+func tooManyAssertions(n, max int) error {
+	return errs.Exceeded("envelope assertions", "max_read_assertions_per_envelope", int64(n), int64(max))
+}
+
+// countConditions counts conditions with those inside them.
+func countConditions(list []msgs.Condition) int {
+	n := len(list)
+	for i := range list {
+		n += countConditions(list[i].Inner)
+	}
+	return n
+}
+
+// assertionsOf returns the assertions that conditions were bound from.
+func assertionsOf(list []msgs.Condition) []msgs.Assertion {
+	out := make([]msgs.Assertion, len(list))
+	for i := range list {
+		out[i] = list[i].Assertion
+	}
+	return out
+}
+
+// bindCondition binds one assertion. The condition holds a copy of it that shares
+// nothing with what the caller may modify.
+func (x *Executor) bindCondition(cat *catalog.Catalog, a msgs.Assertion, depth int, count *int) (c msgs.Condition, err error) {
+	switch a := a.(type) {
+	case msgs.KeyEquals:
+		a.Key, a.Expected = clone(a.Key), clone(a.Expected)
+		c = keyCondition(cat, a.Scope, a.Key)
+		c.Assertion = a
+	case msgs.KeyExists:
+		a.Key = clone(a.Key)
+		c = keyCondition(cat, a.Scope, a.Key)
+		c.Assertion = a
+	case msgs.KeyVersion:
+		a.Key = clone(a.Key)
+		c = keyCondition(cat, a.Scope, a.Key)
+		c.Assertion = a
+	case msgs.RowExists:
+		a.Key = slices.Clone(a.Key)
+		c, err = x.rowCondition(cat, a.Table, a.Key)
+		c.Assertion = a
+	case msgs.RowVersion:
+		a.Key = slices.Clone(a.Key)
+		c, err = x.rowCondition(cat, a.Table, a.Key)
+		c.Assertion = a
+	case msgs.RowColumnCompare:
+		a.Key = slices.Clone(a.Key)
+		c, err = x.columnCondition(cat, a)
+		c.Assertion = a
+	case msgs.All:
+		c.Inner, err = x.bindInner(cat, a, depth, count)
+		c.Assertion = msgs.All(assertionsOf(c.Inner))
+	case msgs.Any:
+		c.Inner, err = x.bindInner(cat, a, depth, count)
+		c.Assertion = msgs.Any(assertionsOf(c.Inner))
+	case msgs.Not:
+		if c.Inner, err = x.bindInner(cat, []msgs.Assertion{a.Inner}, depth, count); err == nil {
+			c.Assertion = msgs.Not{Inner: c.Inner[0].Assertion}
+		}
+	default:
+		err = unknown(a)
+	}
+	return c, err
+}
+
+func (x *Executor) columnCondition(cat *catalog.Catalog, a msgs.RowColumnCompare) (msgs.Condition, error) {
+	c, err := x.rowCondition(cat, a.Table, a.Key)
+	if err != nil {
+		return c, err
+	}
+	p, ok := c.Table.Column(a.Column)
+	if !ok {
+		return c, unknownColumn(c.Table, a.Column)
+	}
+	if a.Op > msgs.Lte {
+		return c, errs.New(errs.CodeValidation, "unknown comparison %d of column %q", a.Op, a.Column).On(a.Column)
+	}
+	c.Position = p
+	column := &c.Table.Columns[p]
+	return c, value.Check(column.Name, column.Kind, column.Nullable, x.Limits.MaxTableValue, a.Threshold)
+}
+
+func (x *Executor) bindInner(cat *catalog.Catalog, list []msgs.Assertion, depth int, count *int) ([]msgs.Condition, error) {
+	if len(list) == 0 {
+		return nil, errs.New(errs.CodeValidation, "an assertion over an empty list")
+	}
+	return x.bindNested(cat, list, depth+1, count)
+}
+
+// keyCondition binds to a key; in a scope that does not exist it is absent.
+func keyCondition(cat *catalog.Catalog, scope msgs.ScopeName, key []byte) msgs.Condition {
+	c := msgs.Condition{Key: key}
+	if s, err := cat.Scope(scope.Project, scope.Scope); err == nil {
+		c.Space = s.ID
+	}
+	return c
+}
+
+func (x *Executor) rowCondition(cat *catalog.Catalog, n msgs.TableName, key []value.Value) (msgs.Condition, error) {
+	t, enc, err := x.bindRowKey(cat, n, key)
+	if err != nil {
+		return msgs.Condition{}, err
+	}
+	return msgs.Condition{Space: t.ID, Key: enc, Table: t}, nil
+}
+
+// evaluate checks conditions in order and reports the first that fails.
+func evaluate(w *state.Working, list []msgs.Condition) error {
+	for i := range list {
+		holds, actual, err := holds(w, &list[i])
+		if err != nil {
+			return err
+		}
+		if !holds {
+			return &msgs.AssertionError{Index: i, Assertion: list[i].Assertion, Actual: actual}
+		}
+	}
+	return nil
+}
+
+// holds evaluates one condition. The actual value is owned by the caller.
+func holds(w *state.Working, c *msgs.Condition) (bool, msgs.Actual, error) {
+	switch a := c.Assertion.(type) {
+	case msgs.All:
+		for i := range c.Inner {
+			if ok, actual, err := holds(w, &c.Inner[i]); err != nil || !ok {
+				return false, actual, err
+			}
+		}
+		return true, msgs.Actual{}, nil
+	case msgs.Any:
+		var last msgs.Actual
+		for i := range c.Inner {
+			ok, actual, err := holds(w, &c.Inner[i])
+			if err != nil || ok {
+				return ok, msgs.Actual{}, err
+			}
+			last = actual
+		}
+		return false, last, nil
+	case msgs.Not:
+		ok, _, err := holds(w, &c.Inner[0])
+		return !ok, msgs.Actual{Kind: msgs.ActualBool, Bool: true}, err
+	default:
+		raw, version, found := w.Get(c.Space, c.Key)
+		return leaf(c, a, raw, version, found)
+	}
+}
+
+func leaf(c *msgs.Condition, a msgs.Assertion, raw []byte, version uint64, found bool) (bool, msgs.Actual, error) {
+	switch a := a.(type) {
+	case msgs.KeyEquals:
+		if !found {
+			return false, msgs.Actual{}, nil
+		}
+		_, payload, err := record.SplitKV(raw)
+		if err != nil {
+			return false, msgs.Actual{}, err
+		}
+		if bytes.Equal(payload, a.Expected) {
+			return true, msgs.Actual{}, nil
+		}
+		return false, msgs.Actual{Kind: msgs.ActualBytes, Bytes: clone(payload)}, nil
+	case msgs.KeyExists:
+		return found == a.Expected, msgs.Actual{Kind: msgs.ActualBool, Bool: found}, nil
+	case msgs.RowExists:
+		return found == a.Expected, msgs.Actual{Kind: msgs.ActualBool, Bool: found}, nil
+	case msgs.KeyVersion:
+		return version == a.Seq, msgs.Actual{Kind: msgs.ActualVersion, Version: version}, nil
+	case msgs.RowVersion:
+		return version == a.Seq, msgs.Actual{Kind: msgs.ActualVersion, Version: version}, nil
+	case msgs.RowColumnCompare:
+		if !found {
+			return false, msgs.Actual{}, nil
+		}
+		v := record.Row{Table: c.Table, Key: c.Key, Data: raw}.Column(c.Position)
+		if a.Op.Holds(value.Compare(v, a.Threshold)) {
+			return true, msgs.Actual{}, nil
+		}
+		return false, msgs.Actual{Kind: msgs.ActualValue, Value: v}, nil
+	}
+	return false, msgs.Actual{}, unknown(a)
+}

@@ -1,0 +1,235 @@
+package executor
+
+import (
+	"encoding/binary"
+
+	"github.com/zeebo/blake3"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/value"
+)
+
+// Fingerprint identifies what an envelope asks: its write class, assertions and
+// mutations. The read set and the base seq are left out, so that a request
+// rebuilt on a newer snapshot is still the same request.
+func Fingerprint(env *msgs.Envelope) [32]byte {
+	c := canon{}
+	c.num(uint64(env.WriteClass))
+	c.assertions(env.Assertions)
+	c.num(uint64(len(env.Mutations)))
+	for _, m := range env.Mutations {
+		c.mutation(m)
+	}
+	return blake3.Sum256(c.b)
+}
+
+// canon writes a request as bytes such that two requests have the same bytes
+// only if they ask the same. Every variant starts with its own number, every
+// list and string with its length.
+type canon struct{ b []byte }
+
+func (c *canon) num(n uint64) { c.b = binary.AppendUvarint(c.b, n) }
+
+func (c *canon) flag(f bool) {
+	if f {
+		c.num(1)
+	} else {
+		c.num(0)
+	}
+}
+
+func (c *canon) bytes(b []byte) {
+	c.num(uint64(len(b)))
+	c.b = append(c.b, b...)
+}
+
+func (c *canon) text(ss ...string) {
+	for _, s := range ss {
+		c.num(uint64(len(s)))
+		c.b = append(c.b, s...)
+	}
+}
+
+func (c *canon) texts(ss []string) {
+	c.flag(ss != nil)
+	c.num(uint64(len(ss)))
+	c.text(ss...)
+}
+
+func (c *canon) values(vs []value.Value) {
+	c.num(uint64(len(vs)))
+	c.b = value.AppendKeyRow(c.b, vs...)
+}
+
+func (c *canon) scope(s msgs.ScopeName) { c.text(s.Project, s.Scope) }
+func (c *canon) table(t msgs.TableName) { c.text(t.Project, t.Scope, t.Table) }
+
+func (c *canon) mutation(m msgs.Mutation) {
+	switch m := m.(type) {
+	case msgs.WriteRows:
+		c.num(1)
+		c.table(m.Table)
+		c.num(uint64(m.Mode))
+		c.texts(m.Columns)
+		c.num(uint64(len(m.Rows)))
+		for _, r := range m.Rows {
+			c.values(r)
+		}
+	case msgs.UpdateFields:
+		c.num(2)
+		c.table(m.Table)
+		c.values(m.Key)
+		c.num(uint64(len(m.Fields)))
+		for _, f := range m.Fields {
+			c.text(f.Column)
+			c.values([]value.Value{f.Value})
+		}
+	case msgs.DeleteRow:
+		c.num(3)
+		c.table(m.Table)
+		c.values(m.Key)
+	case msgs.KvSet:
+		c.num(4)
+		c.scope(m.Scope)
+		c.bytes(m.Key)
+		c.bytes(m.Value)
+	case msgs.KvDel:
+		c.num(5)
+		c.scope(m.Scope)
+		c.bytes(m.Key)
+	case msgs.KvArithmetic:
+		c.num(6)
+		c.scope(m.Scope)
+		c.bytes(m.Key)
+		c.num(uint64(m.Op))
+		c.num(uint64(m.Width))
+		c.bytes(m.Amount.Bytes())
+		c.num(uint64(m.OnMissing))
+		c.num(uint64(m.OnLimit))
+	case msgs.EmitEvent:
+		c.num(7)
+		c.scope(m.Scope)
+		c.text(m.Topic, m.Key, m.PayloadJSON)
+	case msgs.PostflightCheck:
+		c.num(8)
+		c.assertions(m.Assertions)
+	case msgs.Define:
+		c.num(9)
+		c.statement(m.Statement)
+	}
+}
+
+func (c *canon) assertions(list []msgs.Assertion) {
+	c.num(uint64(len(list)))
+	for _, a := range list {
+		c.assertion(a)
+	}
+}
+
+func (c *canon) assertion(a msgs.Assertion) {
+	switch a := a.(type) {
+	case msgs.KeyEquals:
+		c.num(1)
+		c.scope(a.Scope)
+		c.bytes(a.Key)
+		c.bytes(a.Expected)
+	case msgs.KeyExists:
+		c.num(2)
+		c.scope(a.Scope)
+		c.bytes(a.Key)
+		c.flag(a.Expected)
+	case msgs.KeyVersion:
+		c.num(3)
+		c.scope(a.Scope)
+		c.bytes(a.Key)
+		c.num(a.Seq)
+	case msgs.RowExists:
+		c.num(4)
+		c.table(a.Table)
+		c.values(a.Key)
+		c.flag(a.Expected)
+	case msgs.RowVersion:
+		c.num(5)
+		c.table(a.Table)
+		c.values(a.Key)
+		c.num(a.Seq)
+	case msgs.RowColumnCompare:
+		c.num(6)
+		c.table(a.Table)
+		c.values(a.Key)
+		c.text(a.Column)
+		c.num(uint64(a.Op))
+		c.values([]value.Value{a.Threshold})
+	case msgs.All:
+		c.num(7)
+		c.assertions(a)
+	case msgs.Any:
+		c.num(8)
+		c.assertions(a)
+	case msgs.Not:
+		c.num(9)
+		c.assertion(a.Inner)
+	}
+}
+
+func (c *canon) statement(s catalog.Statement) {
+	switch s := s.(type) {
+	case catalog.CreateProject:
+		c.num(1)
+		c.text(s.Project)
+		c.flag(s.MustBeNew)
+	case catalog.DropProject:
+		c.num(2)
+		c.text(s.Project)
+		c.flag(s.MustExist)
+	case catalog.CreateScope:
+		c.num(3)
+		c.text(s.Project, s.Scope)
+		c.flag(s.MustBeNew)
+	case catalog.DropScope:
+		c.num(4)
+		c.text(s.Project, s.Scope)
+		c.flag(s.MustExist)
+	case catalog.CreateTable:
+		c.num(5)
+		c.text(s.Project, s.Scope, s.Table)
+		c.num(uint64(len(s.Columns)))
+		for _, col := range s.Columns {
+			c.text(col.Name)
+			c.num(uint64(col.Kind))
+			c.flag(col.Nullable)
+			c.flag(col.Default != nil)
+			if col.Default != nil {
+				c.values([]value.Value{*col.Default})
+			}
+		}
+		c.texts(s.PrimaryKey)
+		c.num(uint64(len(s.Indexes)))
+		for _, x := range s.Indexes {
+			c.index(x)
+		}
+		c.flag(s.IfNotExists)
+	case catalog.DropTable:
+		c.num(6)
+		c.text(s.Project, s.Scope, s.Table)
+		c.flag(s.MustExist)
+	case catalog.CreateIndex:
+		c.num(7)
+		c.text(s.Project, s.Scope, s.Table)
+		c.index(s.Index)
+		c.flag(s.IfNotExists)
+	case catalog.DropIndex:
+		c.num(8)
+		c.text(s.Project, s.Scope, s.Table, s.Index)
+		c.flag(s.MustExist)
+	case catalog.CreateSystem:
+		c.num(9)
+	}
+}
+
+func (c *canon) index(x catalog.IndexSpec) {
+	c.text(x.Name)
+	c.texts(x.Columns)
+	c.flag(x.Unique)
+}

@@ -1,0 +1,99 @@
+package executor
+
+import (
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/msgs"
+)
+
+func (x *Executor) checkSize(r *msgs.Request) error {
+	if r.Size > int64(x.Limits.MaxTransactionSize) {
+		return errs.Exceeded("envelope bytes", "max_transaction_bytes", r.Size, int64(x.Limits.MaxTransactionSize))
+	}
+	return nil
+}
+
+// mutationOverhead is counted for every mutation, whatever it holds.
+const mutationOverhead = 64
+
+// givenSize is what a mutation counts that cannot be bound yet, because it
+// follows a definition in its own envelope: about the size of what it holds.
+func givenSize(m msgs.Mutation) int64 {
+	n := mutationOverhead
+	switch m := m.(type) {
+	case msgs.KvSet:
+		n += len(m.Key) + len(m.Value)
+	case msgs.WriteRows:
+		for _, row := range m.Rows {
+			for _, v := range row {
+				n += v.Size()
+			}
+		}
+	case msgs.UpdateFields:
+		for _, f := range m.Fields {
+			n += f.Value.Size()
+		}
+	case msgs.EmitEvent:
+		n += len(m.Topic) + len(m.Key) + len(m.PayloadJSON)
+	}
+	return int64(n)
+}
+
+// sizeOf is what an operation counts against the size of its envelope.
+func sizeOf(op msgs.Operation) int64 {
+	n := mutationOverhead
+	switch op := op.(type) {
+	case *msgs.PutKey:
+		n += len(op.Key) + len(op.Value)
+	case *msgs.RemoveKey:
+		n += len(op.Key)
+	case *msgs.Compute:
+		n += len(op.Key) + 32
+	case *msgs.PutRows:
+		for i := range op.Rows {
+			row := &op.Rows[i]
+			n += len(row.Key) + len(row.Data)
+			for _, e := range row.Indexes {
+				n += len(e.Key)
+			}
+		}
+	case *msgs.SetFields:
+		n += len(op.Key)
+		for _, f := range op.Fields {
+			n += f.Value.Size()
+		}
+	case *msgs.RemoveRow:
+		n += len(op.Key)
+	case *msgs.Emit:
+		n += len(op.Topic) + len(op.Key) + len(op.PayloadJSON)
+	case *msgs.Check:
+		return int64(n) + sizeOfConditions(op.Conditions)
+	}
+	return int64(n)
+}
+
+// itemOverhead is counted for every assertion and every read.
+const itemOverhead = 32
+
+func sizeOfConditions(list []msgs.Condition) (n int64) {
+	for i := range list {
+		c := &list[i]
+		n += itemOverhead + int64(len(c.Key)) + sizeOfConditions(c.Inner)
+		switch a := c.Assertion.(type) {
+		case msgs.KeyEquals:
+			n += int64(len(a.Expected))
+		case msgs.RowColumnCompare:
+			n += int64(a.Threshold.Size())
+		}
+	}
+	return n
+}
+
+func sizeOfReads(d *msgs.Dependencies) (n int64) {
+	for i := range d.Points {
+		n += itemOverhead + int64(len(d.Points[i].Key))
+	}
+	for i := range d.Ranges {
+		n += itemOverhead + int64(len(d.Ranges[i].Start)+len(d.Ranges[i].End))
+	}
+	return n
+}
