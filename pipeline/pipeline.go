@@ -1,0 +1,253 @@
+// Package pipeline connects the stages: it makes their mailboxes, wraps each
+// pure step in its shell, starts them, drains them and stops them.
+//
+//	requests -> sequencer -> applier -> writer -> fsyncer -> publisher -> checkpointer
+//
+// In the modes that acknowledge before the sync, the writer also sends epochs to
+// the publisher directly. Nothing flows back but two things that may be refused
+// without harm: the publisher's reports to the checkpointer, and the
+// checkpointer's request for a flush.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/empyrealapp/aedb-go/actors"
+	"github.com/empyrealapp/aedb-go/applier"
+	"github.com/empyrealapp/aedb-go/checkpointer"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/executor"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/publisher"
+	"github.com/empyrealapp/aedb-go/sequencer"
+	"github.com/empyrealapp/aedb-go/state"
+	"github.com/empyrealapp/aedb-go/vfs"
+	"github.com/empyrealapp/aedb-go/wal"
+	"github.com/empyrealapp/aedb-go/walwriter"
+)
+
+// Start is what the pipeline continues from: the recovered state, the active
+// segment, and the checkpointer with what it knows of the files.
+type Start struct {
+	Working      *state.Working
+	Log          *walwriter.Log
+	Segment      *wal.Writer
+	File         msgs.File
+	Checkpointer *checkpointer.Checkpointer
+	Clock        vfs.Clock
+	// OnPoison is told, once, why the pipeline has broken down.
+	OnPoison func(cause error)
+	// OnCheckpoint is told of every checkpoint taken or failed, and may be nil.
+	OnCheckpoint func(checkpointer.Outcome)
+}
+
+// Pipeline is the running pipeline. All methods are safe for concurrent use.
+type Pipeline struct {
+	cfg       Config
+	executor  *executor.Executor
+	admission *admission
+	heads     *publisher.Heads
+	history   *publisher.History
+	metrics   Metrics
+	clock     vfs.Clock
+
+	requests     *actors.Mailbox[*msgs.Request]
+	epochs       *actors.Mailbox[*msgs.Epoch]
+	changes      *actors.Mailbox[*msgs.Epoch]
+	written      *actors.Mailbox[*msgs.Written]
+	publications *actors.Mailbox[*msgs.Publication]
+	progress     *actors.Mailbox[*msgs.Progress]
+	system       *actors.System
+
+	log          *walwriter.Log
+	closeLog     func() error // once
+	checkpointer *checkpointer.Checkpointer
+	onCheckpoint func(checkpointer.Outcome)
+}
+
+// progressQueue is the room for reports to the checkpointer while it is busy
+// writing. Reports that find no room are joined with the next.
+const progressQueue = 64
+
+// New starts a pipeline.
+func New(cfg Config, s Start) (*Pipeline, error) {
+	image := s.Working.Freeze()
+	p := &Pipeline{
+		cfg:       cfg,
+		executor:  &executor.Executor{Limits: cfg.Limits},
+		admission: newAdmission(cfg.QueueBytes, cfg.FailFast),
+		heads:     publisher.NewHeads(image),
+		history:   publisher.NewHistory(image, cfg.HistoryCommits, cfg.HistoryBytes),
+		clock:     s.Clock,
+
+		requests:     actors.NewMailbox[*msgs.Request]("sequencer", cfg.SequencerQueue),
+		epochs:       actors.NewMailbox[*msgs.Epoch]("applier", cfg.ApplierQueue),
+		changes:      actors.NewMailbox[*msgs.Epoch]("writer", cfg.WriterQueue),
+		written:      actors.NewMailbox[*msgs.Written]("fsyncer", cfg.FsyncerQueue),
+		publications: actors.NewMailbox[*msgs.Publication]("publisher", cfg.PublisherQueue),
+		progress:     actors.NewMailbox[*msgs.Progress]("checkpointer", progressQueue),
+
+		log:          s.Log,
+		closeLog:     sync.OnceValue(s.Log.Close),
+		checkpointer: s.Checkpointer,
+		onCheckpoint: s.OnCheckpoint,
+	}
+	p.metrics.init()
+	fsyncer := walwriter.NewFsyncer(p.syncPolicy(), image.Seq(), s.File)
+	writer := walwriter.NewWriter(s.Segment, cfg.SegmentBytes, fsyncer.Synced)
+
+	system, err := actors.Start(
+		func(cause error) {
+			p.heads.Fail(cause)
+			if s.OnPoison != nil {
+				s.OnPoison(cause)
+			}
+		},
+		p.sequencerStage(sequencer.New(cfg.EpochBytes, image.Micros())),
+		p.applierStage(applier.New(p.executor, cfg.Window, s.Working, image)),
+		p.writerStage(writer),
+		p.fsyncerStage(fsyncer),
+		p.publisherStage(publisher.New(p.publishRule(), image.Seq())),
+		p.checkpointerStage(),
+	)
+	if err != nil {
+		return nil, err
+	}
+	p.system = system
+	return p, nil
+}
+
+func (p *Pipeline) syncPolicy() walwriter.Policy {
+	switch p.cfg.Durability {
+	case Full:
+		return walwriter.Policy{Always: true}
+	case Batch:
+		return walwriter.Policy{Interval: p.cfg.BatchInterval, Bytes: p.cfg.BatchBytes}
+	}
+	return walwriter.Policy{}
+}
+
+func (p *Pipeline) publishRule() publisher.Rule {
+	if p.cfg.Durability == Batch {
+		return publisher.Rule{Images: 32}
+	}
+	// In OsBuffered mode only epochs that ask for it are synced, and they bring
+	// their own image.
+	return publisher.Rule{SyncFirst: p.cfg.Durability == Full}
+}
+
+// Executor returns what binds requests for this pipeline.
+func (p *Pipeline) Executor() *executor.Executor { return p.executor }
+
+// Heads returns the published heads.
+func (p *Pipeline) Heads() *publisher.Heads { return p.heads }
+
+// History returns the recent past.
+func (p *Pipeline) History() *publisher.History { return p.history }
+
+// Submit admits a prepared request, which is the pipeline's from then on, and
+// returns its ticket. Any error means that the request has no effect.
+func (p *Pipeline) Submit(ctx context.Context, r *msgs.Request) (*msgs.Ticket, error) {
+	flush := r.Flush
+	ticket, err := p.admit(ctx, r)
+	if err != nil && !flush {
+		p.metrics.refuse(err)
+	}
+	return ticket, err
+}
+
+func (p *Pipeline) admit(ctx context.Context, r *msgs.Request) (*msgs.Ticket, error) {
+	if ctx.Err() != nil {
+		return nil, errs.FromContext(ctx, "before admission; the request has no effect")
+	}
+	size := r.Size
+	if err := p.admission.enter(ctx, size); err != nil {
+		return nil, err
+	}
+	ticket := msgs.NewTicket(func() { p.admission.leave(size) })
+	r.Ctx, r.Ticket, r.Admitted = ctx, ticket, time.Now()
+	if err := p.enqueue(ctx, r); err != nil {
+		p.admission.leave(size)
+		return nil, err
+	}
+	return ticket, nil
+}
+
+func (p *Pipeline) enqueue(ctx context.Context, r *msgs.Request) error {
+	if !p.cfg.FailFast || r.Flush { // a flush brings no load, only order
+		return p.sendError(ctx, p.requests.Send(ctx, r), waitingForRoom)
+	}
+	err := p.requests.TrySend(r)
+	if errors.Is(err, actors.ErrFull) {
+		return errQueueFull
+	}
+	return p.sendError(ctx, err, waitingForRoom)
+}
+
+const waitingForRoom = "waiting for room in the commit queue; the request has no effect"
+
+// sendError gives a failed send the code it has for callers; doing tells what a
+// context that ended has interrupted.
+func (p *Pipeline) sendError(ctx context.Context, err error, doing string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, actors.ErrStopped) && p.system.Cause() == nil:
+		return errs.New(errs.CodeUnavailable, "the store is closed")
+	case p.system.Cause() != nil:
+		return errs.Wrap(errs.CodeUnavailable, p.system.Cause(), "the store takes no more requests; this one has no effect")
+	}
+	return errs.FromContext(ctx, doing)
+}
+
+// Flush waits until everything submitted before it is durable, and returns the
+// durable head.
+func (p *Pipeline) Flush(ctx context.Context) (uint64, error) {
+	t, err := p.Submit(ctx, &msgs.Request{Flush: true})
+	if err != nil {
+		return 0, err
+	}
+	r, err := t.Wait(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return r.DurableSeq, nil
+}
+
+// Checkpoint takes a checkpoint that covers everything visible now, and returns
+// its seq.
+func (p *Pipeline) Checkpoint(ctx context.Context) (uint64, error) {
+	reply := make(chan msgs.CheckpointReply, 1)
+	if err := p.progress.Send(ctx, &msgs.Progress{Reply: reply}); err != nil {
+		return 0, p.sendError(ctx, err, "waiting for the checkpointer; no checkpoint was asked for")
+	}
+	select {
+	case r := <-reply:
+		return r.Seq, r.Err
+	case <-ctx.Done():
+		return 0, errs.FromContext(ctx, "waiting for the checkpoint, which goes on")
+	}
+}
+
+// Cause returns why the pipeline has broken down, or nil.
+func (p *Pipeline) Cause() error { return p.system.Cause() }
+
+// Poisoned is closed when the pipeline has broken down.
+func (p *Pipeline) Poisoned() <-chan struct{} { return p.system.Poisoned() }
+
+// Stop refuses new requests, finishes what was admitted, syncs, takes the last
+// checkpoint and ends all goroutines. If the context ends first the rest is
+// given up, with the same outcome as a crash. When Stop returns, no goroutine
+// touches a file any more, and the log is closed. It may be called more than once;
+// the result is nil only after an orderly end.
+func (p *Pipeline) Stop(ctx context.Context) error {
+	err := p.system.Stop(ctx)
+	p.system.Wait()
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		err = errs.FromContext(ctx, "while the pipeline was being stopped; what was not durable is given up")
+	}
+	return errors.Join(err, p.closeLog())
+}

@@ -1,0 +1,280 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/empyrealapp/aedb-go/actors"
+	"github.com/empyrealapp/aedb-go/applier"
+	"github.com/empyrealapp/aedb-go/checkpointer"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/publisher"
+	"github.com/empyrealapp/aedb-go/sequencer"
+	"github.com/empyrealapp/aedb-go/walwriter"
+)
+
+// maxGather bounds how many messages of the inner stages are handled at once,
+// and so how much a step may buffer.
+const maxGather = 64
+
+func (p *Pipeline) sequencerStage(s *sequencer.Sequencer) actors.Actor {
+	return &actors.Stage[*msgs.Request, sequencer.Order]{
+		Name: "sequencer", In: p.requests, MaxBatch: p.cfg.EpochCommits,
+		Step: func(_ time.Time, batch []*msgs.Request) (sequencer.Order, error) {
+			return s.Step(p.clock.Now().UnixMicro(), batch), nil
+		},
+		Perform: func(ctx context.Context, o sequencer.Order) error {
+			for _, r := range o.Withdrawn {
+				err := sequencer.Withdrawal(r)
+				if !r.Flush {
+					p.metrics.refuse(err)
+				}
+				r.Ticket.Reject(err)
+			}
+			now := time.Now()
+			for _, e := range o.Epochs {
+				e.Passage.Sequenced = now
+				p.metrics.epoch(e)
+			}
+			for i, e := range o.Epochs {
+				if err := p.epochs.Send(ctx, e); err != nil {
+					// The system is poisoned. What was sent before may reach the log yet,
+					// so the shell must not abort the whole batch: only what is left here is
+					// known to have no effect.
+					for _, e := range o.Epochs[i:] {
+						p.abortUnapplied(e, err)
+					}
+					return nil
+				}
+			}
+			return nil
+		},
+		Abort: func(r *msgs.Request, cause error) {
+			if !r.Flush {
+				p.metrics.refuse(errs.ErrUnavailable)
+			}
+			sequencer.Abort(r, cause)
+		},
+	}
+}
+
+func (p *Pipeline) applierStage(a *applier.Applier) actors.Actor {
+	return &actors.Stage[*msgs.Epoch, applier.Application]{
+		Name: "applier", In: p.epochs, MaxBatch: 1,
+		Step: func(_ time.Time, batch []*msgs.Epoch) (applier.Application, error) {
+			return a.Step(batch[0]), nil
+		},
+		Perform: func(ctx context.Context, out applier.Application) error {
+			for _, r := range out.Rejections {
+				p.metrics.reject(r.Err)
+				r.Ticket.Reject(r.Err)
+			}
+			if out.Epoch == nil {
+				return nil
+			}
+			out.Epoch.Passage.Applied = time.Now()
+			p.metrics.apply(out.Epoch)
+			return p.changes.Send(ctx, out.Epoch)
+		},
+		Abort: p.abortUnapplied,
+	}
+}
+
+// abortUnapplied answers an epoch that has not reached the writer.
+func (p *Pipeline) abortUnapplied(e *msgs.Epoch, cause error) {
+	n := countRequests(e.Requests)
+	if e.Requests == nil {
+		n = countAnswers(e)
+	}
+	p.metrics.abort(n, errs.ErrUnavailable)
+	applier.Abort(e, cause)
+}
+
+// abortWritten answers epochs that may have reached the log.
+func (p *Pipeline) abortWritten(epochs []*msgs.Epoch, cause error) {
+	for _, e := range epochs {
+		p.metrics.abort(countAnswers(e), errs.ErrIndeterminate)
+		walwriter.Abort(e, cause)
+	}
+}
+
+func (p *Pipeline) writerStage(w *walwriter.Writer) actors.Actor {
+	return &actors.Stage[*msgs.Epoch, *walwriter.Plan]{
+		Name: "writer", In: p.changes, MaxBatch: maxGather,
+		Step: w.Step,
+		Perform: func(ctx context.Context, plan *walwriter.Plan) error {
+			start := time.Now()
+			written, err := p.log.Perform(plan)
+			if err != nil {
+				return err
+			}
+			now := time.Now()
+			p.metrics.write(plan, now.Sub(start))
+			for _, e := range plan.Epochs {
+				e.Passage.Written = now
+			}
+			if p.cfg.Durability == Full {
+				written.Epochs = plan.Epochs
+			} else if err := p.publications.Send(ctx, &msgs.Publication{Epochs: plan.Epochs}); err != nil {
+				closeRetired(written)
+				return err
+			}
+			if err := p.written.Send(ctx, written); err != nil {
+				closeRetired(written)
+				// The system is poisoned. Epochs that the publisher has are no longer
+				// the shell's to abort.
+				p.abortWritten(written.Epochs, err)
+			}
+			return nil
+		},
+		Abort: func(e *msgs.Epoch, cause error) { p.abortWritten([]*msgs.Epoch{e}, cause) },
+	}
+}
+
+func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
+	perform := func(ctx context.Context, o walwriter.Order) error {
+		start := time.Now()
+		if err := o.Perform(); err != nil {
+			return err
+		}
+		f.Done(o)
+		if o.Sync != nil {
+			now := time.Now()
+			p.metrics.sync(now.Sub(start))
+			for _, e := range o.Publication.Epochs {
+				e.Passage.Synced = now
+			}
+		}
+		if o.Publication == nil {
+			return nil
+		}
+		return p.publications.Send(ctx, o.Publication)
+	}
+	return &actors.Stage[*msgs.Written, walwriter.Order]{
+		Name: "fsyncer", In: p.written, MaxBatch: maxGather,
+		Step: func(now time.Time, batch []*msgs.Written) (walwriter.Order, error) {
+			return f.Step(now, batch), nil
+		},
+		Perform: perform,
+		Abort: func(w *msgs.Written, cause error) {
+			p.abortWritten(w.Epochs, cause)
+			closeRetired(w)
+		},
+		Wake:    f.Wake,
+		Drained: func(ctx context.Context) error { return perform(ctx, f.Last()) },
+	}
+}
+
+// closeRetired closes a file that the fsyncer will not close, since the store is
+// broken; nothing follows from an error.
+func closeRetired(w *msgs.Written) {
+	if w.Retired != nil {
+		_ = w.Retired.Close()
+	}
+}
+
+func (p *Pipeline) publisherStage(s *publisher.Publisher) actors.Actor {
+	return &actors.Stage[*msgs.Publication, publisher.Release]{
+		Name: "publisher", In: p.publications, MaxBatch: maxGather,
+		Step: func(_ time.Time, batch []*msgs.Publication) (publisher.Release, error) {
+			return s.Step(batch), nil
+		},
+		Perform: func(_ context.Context, r publisher.Release) error {
+			p.heads.Publish(r, p.history)
+			if len(r.Epochs) > 0 {
+				stampPublished(r.Epochs, time.Now())
+				p.metrics.publish(r.Epochs)
+				publisher.Answer(r.Epochs, p.heads.Durable())
+			}
+			if report := s.Report(p.reportBytes()); report != nil && p.progress.TrySend(report) == nil {
+				s.Told()
+			}
+			return nil
+		},
+		Abort:     func(b *msgs.Publication, cause error) { p.abortWritten(b.Epochs, cause) },
+		Abandoned: func(cause error) { p.abortWritten(s.Waiting(), cause) },
+		// The last checkpoint has to know all sealed segments.
+		Drained: func(ctx context.Context) error {
+			if report := s.Report(1); report != nil {
+				return p.progress.Send(ctx, report)
+			}
+			return nil
+		},
+	}
+}
+
+// stampPublished completes the passage of epochs. One that had to be synced, in
+// a mode in which the fsyncer does not see epochs, came here with its sync.
+func stampPublished(epochs []*msgs.Epoch, now time.Time) {
+	for _, e := range epochs {
+		if e.MustSync && e.Passage.Synced.IsZero() {
+			e.Passage.Synced = now
+		}
+		e.Passage.Published = now
+	}
+}
+
+// reportBytes is the growth of the log that is worth a message to the
+// checkpointer: a part of what makes a checkpoint due.
+func (p *Pipeline) reportBytes() int64 {
+	due := p.cfg.CheckpointBytes
+	if due == 0 {
+		due = p.cfg.SegmentBytes
+	}
+	return max(due/16, 1)
+}
+
+func (p *Pipeline) checkpointerStage() actors.Actor {
+	c := p.checkpointer
+	perform := func(ctx context.Context, o checkpointer.Order) error {
+		if !o.Take {
+			return nil
+		}
+		outcome := p.take(ctx)
+		for _, reply := range o.Replies {
+			reply <- msgs.CheckpointReply{Seq: outcome.Seq, Err: outcome.Err}
+		}
+		if p.onCheckpoint != nil {
+			p.onCheckpoint(outcome)
+		}
+		return nil // a checkpoint that failed has harmed nothing: the log still holds it all
+	}
+	return &actors.Stage[*msgs.Progress, checkpointer.Order]{
+		Name: "checkpointer", In: p.progress, MaxBatch: progressQueue,
+		Step: func(now time.Time, batch []*msgs.Progress) (checkpointer.Order, error) {
+			return c.Step(now, batch), nil
+		},
+		Perform: perform,
+		Abort: func(m *msgs.Progress, cause error) {
+			if m.Reply != nil {
+				select {
+				case m.Reply <- msgs.CheckpointReply{Err: errs.Wrap(errs.CodeUnavailable, cause, "no checkpoint was taken")}:
+				default: // answered before
+				}
+			}
+		},
+		Wake: c.Wake,
+		Drained: func(ctx context.Context) error {
+			if p.cfg.CheckpointOnClose {
+				return perform(ctx, checkpointer.Order{Take: true})
+			}
+			return nil
+		},
+	}
+}
+
+// take writes a checkpoint of the image that is published now, when all of it is
+// durable: a checkpoint must not be ahead of its log.
+func (p *Pipeline) take(ctx context.Context) checkpointer.Outcome {
+	image := p.heads.Visible()
+	if p.heads.Durable() < image.Seq() {
+		// While the pipeline is being stopped the flush is refused; then the final
+		// sync brings what is waited for here.
+		_, _ = p.Flush(ctx)
+		if err := p.heads.WaitDurable(ctx, image.Seq()); err != nil {
+			return checkpointer.Outcome{Err: err}
+		}
+	}
+	return p.checkpointer.Take(ctx, image)
+}

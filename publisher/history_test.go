@@ -1,0 +1,188 @@
+package publisher
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/state"
+)
+
+// random makes a commit of puts, deletes and now and then a dropped space.
+func random(t *rapid.T) func(w *state.Working) {
+	return func(w *state.Working) {
+		for range rapid.IntRange(1, 4).Draw(t, "changes") {
+			space := space + msgs.SpaceID(rapid.IntRange(0, 2).Draw(t, "space"))
+			key := fmt.Appendf(nil, "k%d", rapid.IntRange(0, 9).Draw(t, "key"))
+			switch rapid.IntRange(0, 9).Draw(t, "op") {
+			case 0:
+				w.DropSpace(space)
+			case 1, 2, 3:
+				w.Delete(space, key)
+			default:
+				w.Put(space, key, rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "value"))
+			}
+		}
+	}
+}
+
+// History.At gives what the applier had after each commit, though only images of
+// whole epochs were published, for every seq from Oldest on, and refuses those
+// below.
+func TestHistoryIsWhatTheStateWasAfterEachCommit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.IntRange(1, 12).Draw(t, "limit")
+		bytes := rapid.Int64Range(100, 3000).Draw(t, "bytes")
+		chain := newChain()
+		history := NewHistory(chain.image, limit, bytes)
+		largest := 0
+		for range rapid.IntRange(1, 15).Draw(t, "epochs") {
+			var sets []msgs.Changeset
+			for range rapid.IntRange(1, 5).Draw(t, "commits") {
+				sets = append(sets, chain.commit(random(t)))
+			}
+			chain.image = chain.images[chain.working.Seq()]
+			history.Add(sets, chain.image)
+			largest = max(largest, len(sets))
+
+			oldest, newest := history.Oldest(), chain.image.Seq()
+			require.LessOrEqual(t, newest-oldest, uint64(limit+largest), "the bound, and an epoch more")
+			for seq := range newest + 1 {
+				image, err := history.At(seq)
+				if seq < oldest {
+					require.ErrorIs(t, err, errs.ErrSeqGarbageCollected)
+					continue
+				}
+				require.NoError(t, err)
+				require.Equal(t, seq, image.Seq())
+				require.Equal(t, chain.images[seq].Micros(), image.Micros())
+				require.Equal(t, chain.images[seq].Digest(), image.Digest(), "seq %d", seq)
+			}
+		}
+	})
+}
+
+func TestHistoryReachesHalfOfItsLimitAtLeast(t *testing.T) {
+	chain := newChain()
+	history := NewHistory(chain.image, 10, 1<<30)
+	for range 100 {
+		e := chain.epoch(1)
+		history.Add(e.Sets, chain.image)
+		newest := chain.image.Seq()
+		require.LessOrEqual(t, newest-history.Oldest(), uint64(10))
+		if newest > 10 {
+			require.GreaterOrEqual(t, newest-history.Oldest(), uint64(5))
+		}
+	}
+}
+
+func TestHistoryIsBoundedInBytes(t *testing.T) {
+	const limit = 100_000
+	chain := newChain()
+	history := NewHistory(chain.image, 1<<30, limit)
+	for range 1000 {
+		set := chain.commit(func(w *state.Working) { w.Put(space, []byte("k"), make([]byte, 1000)) })
+		chain.image = chain.images[set.Seq]
+		history.Add([]msgs.Changeset{set}, chain.image)
+		require.LessOrEqual(t, history.older.bytes+history.newer.bytes, int64(limit+1100))
+	}
+	require.Greater(t, history.Oldest(), uint64(800))
+}
+
+// Commits without much content count too.
+func TestHistoryCountsWhatManySmallChangesTake(t *testing.T) {
+	chain := newChain()
+	history := NewHistory(chain.image, 1<<30, 64_000)
+	set := chain.commit(func(w *state.Working) {
+		for i := range 1000 {
+			w.Put(space, fmt.Appendf(nil, "%d", i), nil)
+		}
+	})
+	history.Add([]msgs.Changeset{set}, chain.images[set.Seq])
+	require.EqualValues(t, 1, history.newer.base.Seq(), "a thousand effects of 64 bytes fill half of it")
+}
+
+func TestHistoryHasTheCatalogOfItsTime(t *testing.T) {
+	chain := newChain()
+	history := NewHistory(chain.image, 100, 1<<20)
+	for i := range 4 {
+		set := chain.commit(func(w *state.Working) {
+			changed, change, err := w.Catalog().Apply(catalog.CreateProject{Project: fmt.Sprintf("p%d", i)}, w.Micros())
+			require.NoError(t, err)
+			for _, e := range change.Entries {
+				w.Put(catalog.SpaceCatalog, e.Key, e.Value)
+			}
+			w.SetCatalog(changed)
+		})
+		chain.image = chain.images[set.Seq]
+		history.Add([]msgs.Changeset{set}, chain.image)
+	}
+	for seq := range uint64(5) {
+		image, err := history.At(seq)
+		require.NoError(t, err)
+		for i := range uint64(4) {
+			_, err := image.Catalog().Project(fmt.Sprintf("p%d", i))
+			require.Equal(t, i < seq, err == nil, "project %d at %d", i, seq)
+		}
+	}
+}
+
+func TestHistoryIsReadWhileItGrows(t *testing.T) {
+	chain := newChain()
+	heads, history := NewHeads(chain.image), NewHistory(chain.image, 40, 1<<20)
+	p := New(Rule{}, 0)
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for r := range 4 {
+		readers.Go(func() {
+			for n := uint64(r); ; n++ {
+				visible := heads.Visible().Seq()
+				seq := visible - min(visible, n%30)
+				image, err := history.At(seq)
+				switch {
+				case err == nil:
+					// The newest commit wrote its own seq under its key.
+					key := fmt.Appendf(nil, "key-%d", seq%7)
+					if _, version, _ := image.Get(space, key); image.Seq() != seq || version != seq {
+						t.Errorf("asked for %d, got %d with version %d", seq, image.Seq(), version)
+						return
+					}
+				case errs.CodeOf(err) != errs.CodeSeqGarbageCollected:
+					t.Error(err)
+					return
+				}
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for range 1000 {
+		heads.Publish(p.Step([]*msgs.Publication{written(chain.epoch(2))}), history)
+	}
+	close(done)
+	readers.Wait()
+}
+
+func BenchmarkHistoryAt(b *testing.B) {
+	chain := newChain()
+	history := NewHistory(chain.image, 1024, 16<<20)
+	for range 600 {
+		e := chain.epoch(1)
+		history.Add(e.Sets, chain.image)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := history.At(550); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+// Package walwriter holds the two stages that make commits outlive the process:
+// the writer, which appends epochs to the log, and the fsyncer, which puts what
+// was appended on stable storage, for as many epochs at once as are waiting.
+//
+// Invariants:
+//
+//  1. The log holds the commits in seq order, each once, without a gap. An epoch
+//     is one frame; what is waiting together is one write.
+//  2. A segment is on stable storage, and so is its successor's header and
+//     directory entry, before the first frame is written to the successor.
+//  3. Nothing is called durable before a sync that began after its write has
+//     returned without an error.
+//  4. A write, sync or rotation that fails ends the pipeline. No sync is ever
+//     called again on a file after one has failed, by neither stage, for nobody
+//     knows what is on disk then: a second sync may succeed and mean nothing.
+//     Opening the store again finds out.
+//
+// The log sits behind two small pieces, Plan (what is to be written) and Log
+// (the files), so that a replicated log could take the place of the files.
+package walwriter
+
+import (
+	"slices"
+	"time"
+
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/wal"
+)
+
+// Writer decides what is written where. It belongs to one goroutine and touches
+// no file.
+type Writer struct {
+	segment  *wal.Writer
+	maxBytes int64
+	durable  func() uint64
+	plan     Plan
+}
+
+// NewWriter returns a writer that continues the segment, and begins another when
+// it has reached maxBytes. durable gives the last seq known to be synced; it is
+// called in each step and must not wait.
+func NewWriter(segment *wal.Writer, maxBytes int64, durable func() uint64) *Writer {
+	return &Writer{segment: segment, maxBytes: maxBytes, durable: durable}
+}
+
+// Plan is what a step decides: some actions on the log, in order, and what may
+// go on when they are done. It is valid until the next step.
+type Plan struct {
+	Actions []Action
+	Epochs  []*msgs.Epoch
+	// LastSeq is the last commit in the log after the actions.
+	LastSeq uint64
+	// Bytes that the actions append.
+	Bytes    int64
+	MustSync bool
+	Sealed   []msgs.Segment
+
+	buf []byte // all data of the plan; Actions refer to parts of it
+}
+
+// Action is one thing to do to the log: to append data to the active segment, or
+// to seal it and begin the next.
+type Action struct {
+	from, to int
+	// Begin is the segment to be begun, or nil to append.
+	Begin *wal.Header
+}
+
+// Data returns what an action appends: frames, or the header of the new segment.
+func (p *Plan) Data(a Action) []byte { return p.buf[a.from:a.to] }
+
+// keptBuffer bounds the memory for encoded epochs that stays allocated.
+const keptBuffer = 4 << 20
+
+// Step encodes epochs for the log.
+func (w *Writer) Step(now time.Time, batch []*msgs.Epoch) (*Plan, error) {
+	p := &w.plan
+	if cap(p.buf) > keptBuffer {
+		p.buf = nil
+	}
+	*p = Plan{Actions: p.Actions[:0], Epochs: slices.Clone(batch), buf: p.buf[:0]}
+	durable := w.durable()
+	for _, e := range batch {
+		p.MustSync = p.MustSync || e.MustSync
+		if len(e.Sets) == 0 {
+			continue
+		}
+		if w.segment.Size() >= w.maxBytes {
+			if err := w.rotate(now); err != nil {
+				return nil, err
+			}
+		}
+		before := len(p.buf)
+		if err := w.encode(durable, e.Sets); err != nil {
+			return nil, err
+		}
+		e.Bytes = int64(len(p.buf) - before)
+		w.extend(before)
+	}
+	p.LastSeq = w.segment.NextSeq() - 1
+	return p, nil
+}
+
+// encode appends the epoch as one frame, or as several where one would be too
+// large.
+func (w *Writer) encode(durable uint64, sets []msgs.Changeset) error {
+	buf, err := w.segment.AppendFrame(w.plan.buf, w.segment.Header().Term, durable, sets)
+	if err == nil {
+		w.plan.buf = buf
+		return nil
+	}
+	if len(sets) == 1 || errs.CodeOf(err) != errs.CodeLimitExceeded {
+		return err
+	}
+	half := len(sets) / 2
+	if err := w.encode(durable, sets[:half]); err != nil {
+		return err
+	}
+	return w.encode(durable, sets[half:])
+}
+
+// extend adds the data from an offset on to the plan, joined to the action
+// before if that appends too.
+func (w *Writer) extend(from int) {
+	p := &w.plan
+	p.Bytes += int64(len(p.buf) - from)
+	if n := len(p.Actions); n > 0 && p.Actions[n-1].Begin == nil {
+		p.Actions[n-1].to = len(p.buf)
+		return
+	}
+	p.Actions = append(p.Actions, Action{from: from, to: len(p.buf)})
+}
+
+func (w *Writer) rotate(now time.Time) error {
+	old := w.segment.Header()
+	sealed := msgs.Segment{
+		Number: old.Number, FirstSeq: old.FirstSeq, LastSeq: w.segment.NextSeq() - 1,
+		Size: w.segment.Size(), Digest: w.segment.Digest(),
+	}
+	next := wal.Header{
+		Incarnation: old.Incarnation, Number: old.Number + 1, Term: old.Term,
+		FirstSeq: w.segment.NextSeq(), CreatedMicros: now.UnixMicro(), Previous: sealed.Digest,
+	}
+	segment, header, err := wal.NewWriter(next)
+	if err != nil {
+		return err
+	}
+	p := &w.plan
+	w.segment = segment
+	p.Sealed = append(p.Sealed, sealed)
+	from := len(p.buf)
+	p.buf = append(p.buf, header...)
+	p.Actions = append(p.Actions, Action{from: from, to: len(p.buf), Begin: &next})
+	p.Bytes += int64(len(header))
+	return nil
+}
+
+// Abort answers what is in an epoch that may or may not have reached the log.
+func Abort(e *msgs.Epoch, cause error) {
+	for _, a := range e.Answers {
+		a.Ticket.Reject(errs.Wrap(errs.CodeIndeterminate, cause,
+			"the log failed while this commit was on its way; reopening the store tells whether it is there"))
+	}
+}
