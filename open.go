@@ -1,0 +1,213 @@
+package aedb
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/empyrealapp/aedb-go/checkpointer"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/pipeline"
+	"github.com/empyrealapp/aedb-go/reader"
+	"github.com/empyrealapp/aedb-go/recovery"
+	"github.com/empyrealapp/aedb-go/vfs"
+	"github.com/empyrealapp/aedb-go/walwriter"
+)
+
+// lockFile is locked for as long as a store is open, and names the holder.
+const lockFile = "LOCK"
+
+// DB is an open store. All methods are safe for concurrent use.
+type DB struct {
+	cfg      Config
+	dir      string
+	logger   Logger
+	clock    vfs.Clock
+	lock     io.Closer
+	pipeline *pipeline.Pipeline
+	keeper   *checkpointer.Checkpointer
+	sealer   *reader.Sealer
+	report   RecoveryReport
+	opened   time.Duration // how long opening took
+
+	snapshots snapshots
+	pins      pins
+
+	closing  atomic.Bool
+	closed   chan struct{} // closed when Close has finished
+	closeErr error
+	closer   sync.Once
+}
+
+// OpenNoAuth opens the store in a directory, and makes both if they are not
+// there. Anyone who has the DB may do anything with it.
+//
+// After any crash it just works: what was acknowledged as durable is there, and
+// what a crash cut off is gone. A directory in use is unavailable, and the error
+// names the holder. A damaged store is refused with the file named; see
+// Config.Recovery.
+func OpenNoAuth(dir string, cfg Config) (*DB, error) {
+	return OpenNoAuthContext(context.Background(), dir, cfg)
+}
+
+// OpenNoAuthContext is OpenNoAuth with a context, which can end a long recovery
+// without harm.
+func OpenNoAuthContext(ctx context.Context, dir string, cfg Config) (*DB, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if dir == "" {
+		return nil, errs.New(errs.CodeValidation, "the name of the directory is empty")
+	}
+	if cfg.FS == nil {
+		cfg.FS = vfs.OS()
+		if abs, err := filepath.Abs(dir); err == nil {
+			dir = abs
+		}
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = vfs.SystemClock()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = defaultLogger()
+	}
+	lock, err := lockDir(cfg.FS, dir)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{cfg: cfg, dir: dir, logger: cfg.Logger, clock: cfg.Clock, lock: lock, closed: make(chan struct{})}
+	db.snapshots.limit = cfg.Reads.MaxSnapshots
+	db.snapshots.maxAge = cfg.Reads.SnapshotAge
+	db.pins.maxAge = cfg.Reads.SnapshotAge
+	if err := db.start(ctx); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return db, nil
+}
+
+// lockDir makes the directory and takes its lock.
+func lockDir(fsys vfs.FS, dir string) (io.Closer, error) {
+	if err := fsys.MkdirAll(dir); err != nil {
+		if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrExist) {
+			return nil, errs.Wrap(errs.CodeValidation, err, "%s is not a directory", dir).On(dir)
+		}
+		return nil, errs.Wrap(errs.CodeIO, err, "create the directory %s", dir).On(dir)
+	}
+	host, _ := os.Hostname() // a name for people; the lock does not depend on it
+	owner := fmt.Sprintf("pid %d on %s since %s", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
+	lock, err := fsys.Lock(dir+"/"+lockFile, owner)
+	var held *vfs.LockedError
+	switch {
+	case errors.As(err, &held):
+		return nil, errs.Wrap(errs.CodeUnavailable, err, "the store in %s is open elsewhere", dir).On(dir)
+	case err != nil:
+		return nil, errs.Wrap(errs.CodeIO, err, "lock the store in %s", dir).On(dir)
+	}
+	return lock, nil
+}
+
+// start recovers the store and starts the pipeline.
+func (db *DB) start(ctx context.Context) error {
+	began := time.Now()
+	cfg := &db.cfg
+	found, err := recovery.Open(ctx, recovery.Options{
+		FS: cfg.FS, Dir: db.dir, Mode: cfg.Recovery, Parallelism: cfg.RecoveryParallelism,
+		Clock: cfg.Clock, OnProgress: cfg.OnRecovery,
+	})
+	if err != nil {
+		return err
+	}
+	db.report = found.Report
+	for _, w := range found.Report.Warnings {
+		db.logger.Warn("recovery", "dir", db.dir, "warning", w)
+	}
+	var key [32]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return errs.Wrap(errs.CodeInternal, err, "make the key for cursors")
+	}
+	if db.sealer, err = reader.NewSealer(key); err != nil {
+		return err
+	}
+	log, segment, err := walwriter.CreateLog(cfg.FS, db.dir, found.Next)
+	if err != nil {
+		return err
+	}
+	db.keeper = checkpointer.New(checkpointer.Config{
+		FS: cfg.FS, Dir: db.dir, Clock: cfg.Clock, Kept: cfg.Checkpoint.Kept,
+		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval, Concurrency: cfg.RecoveryParallelism,
+	}, found.Manifest, found.Sealed, found.Checkpoint)
+	db.pipeline, err = pipeline.New(cfg.pipeline(), pipeline.Start{
+		Working: found.Working, Log: log, Segment: segment, File: log.File(),
+		Checkpointer: db.keeper, Clock: cfg.Clock,
+		OnPoison:     db.poisoned,
+		OnCheckpoint: db.checkpointed,
+	})
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
+	db.opened = time.Since(began)
+	db.logger.Info("store opened", "dir", db.dir, "seq", db.pipeline.Heads().Durable(),
+		"durability", cfg.Durability.String(), "took", db.opened.String())
+	return nil
+}
+
+func (db *DB) poisoned(cause error) {
+	db.logger.Error("the pipeline has broken down; reads go on, commits are refused until the store is reopened",
+		"dir", db.dir, "cause", cause.Error(), "stack", stackOf(cause))
+}
+
+func (db *DB) checkpointed(o checkpointer.Outcome) {
+	if o.Err != nil {
+		db.logger.Warn("checkpoint failed; the log still holds everything", "dir", db.dir, "error", o.Err.Error())
+		return
+	}
+	if o.Unchanged {
+		return
+	}
+	db.logger.Info("checkpoint", "dir", db.dir, "seq", o.Seq, "bytes", o.Bytes, "took", o.Duration.String())
+}
+
+// Recovery returns what opening the store found.
+func (db *DB) Recovery() RecoveryReport { return db.report }
+
+// Dir returns the directory of the store.
+func (db *DB) Dir() string { return db.dir }
+
+// Close refuses new commits, finishes those that were admitted, syncs the log,
+// takes a checkpoint if Config.Checkpoint.OnClose, ends every goroutine and
+// releases the directory. If the context ends first, the rest is given up with
+// the same outcome as a crash: nothing durable is lost. Later calls wait for the
+// first and return its result. Reads and commits after Close are unavailable.
+func (db *DB) Close(ctx context.Context) error {
+	db.closer.Do(func() {
+		db.closing.Store(true)
+		err := db.pipeline.Stop(ctx)
+		db.snapshots.closeAll()
+		db.pins.clear()
+		db.closeErr = errors.Join(err, db.lock.Close())
+		close(db.closed)
+	})
+	select {
+	case <-db.closed:
+		return db.closeErr
+	case <-ctx.Done():
+		return errs.FromContext(ctx, "waiting for another Close to finish")
+	}
+}
+
+// alive returns an unavailable error after Close.
+func (db *DB) alive() error {
+	if db.closing.Load() {
+		return errs.New(errs.CodeUnavailable, "the store in %s is closed", db.dir)
+	}
+	return nil
+}

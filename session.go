@@ -1,0 +1,159 @@
+package aedb
+
+import (
+	"context"
+	"strings"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/executor"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/record"
+)
+
+// Session is the store as one caller uses it. It is a small value, cheap to
+// make, and safe for concurrent use.
+type Session struct {
+	db     *DB
+	caller *msgs.Caller // nil: anonymous
+	err    error        // why nothing can be done with it
+}
+
+// NoAuth returns the session of the anonymous caller.
+func (db *DB) NoAuth() *Session { return &Session{db: db} }
+
+// As returns the session of a named caller. Requests with idempotency keys are
+// remembered per caller. An id that is blank, or reserved ("system"), makes a
+// session whose every call is permission_denied.
+func (db *DB) As(callerID string) *Session {
+	s := &Session{db: db, caller: &msgs.Caller{ID: callerID}}
+	if strings.TrimSpace(callerID) == "" || callerID == "system" {
+		s.err = errs.New(errs.CodePermissionDenied, "the caller id is blank or reserved")
+	}
+	return s
+}
+
+// Scope returns a handle on a scope, which need not exist yet.
+func (s *Session) Scope(project, scope string) *Scope {
+	return &Scope{session: s, project: project, scope: scope}
+}
+
+func (s *Session) callerID() string {
+	if s.caller == nil {
+		return ""
+	}
+	return s.caller.ID
+}
+
+func (s *Session) usable() error {
+	if s.err != nil {
+		return s.err
+	}
+	return s.db.alive()
+}
+
+// Submit hands an envelope to the pipeline and returns a ticket as soon as it is
+// admitted. An error means that the envelope has no effect. The context bounds
+// the admission; if it ends before the envelope is sequenced, the envelope is
+// withdrawn, and the ticket says so.
+func (s *Session) Submit(ctx context.Context, env Envelope) (*Ticket, error) {
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	heads := s.db.pipeline.Heads()
+	if head := heads.Visible().Seq(); env.BaseSeq > head {
+		return nil, errs.New(errs.CodeValidation, "base seq %d is above the visible head, %d", env.BaseSeq, head)
+	}
+	r, err := s.db.pipeline.Executor().Prepare(heads.Visible().Catalog(), &env)
+	if err != nil {
+		return nil, err
+	}
+	if env.IdempotencyKey != nil {
+		r.Idempotency = record.IdempotencyKey(s.callerID(), s.caller != nil, *env.IdempotencyKey)
+		r.Fingerprint = executor.Fingerprint(&env)
+	}
+	return s.submit(ctx, r)
+}
+
+func (s *Session) submit(ctx context.Context, r *msgs.Request) (*Ticket, error) {
+	t, err := s.db.pipeline.Submit(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &Ticket{ticket: t, db: s.db}, nil
+}
+
+// CommitEnvelope submits an envelope and waits for the given finality.
+func (s *Session) CommitEnvelope(ctx context.Context, env Envelope, finality Finality) (Result, error) {
+	t, err := s.Submit(ctx, env)
+	if err != nil {
+		return Result{}, err
+	}
+	if finality == Durable {
+		return t.Durable(ctx)
+	}
+	return t.Visible(ctx)
+}
+
+// Commit makes one atomic commit of the mutations and waits until it is visible;
+// in Full mode that is when it is durable.
+func (s *Session) Commit(ctx context.Context, mutations ...Mutation) (Result, error) {
+	return s.CommitEnvelope(ctx, Envelope{Mutations: mutations}, Visible)
+}
+
+// Define applies definition statements in one atomic commit.
+func (s *Session) Define(ctx context.Context, statements ...catalog.Statement) (Result, error) {
+	mutations := make([]Mutation, len(statements))
+	for i, st := range statements {
+		mutations[i] = msgs.Define{Statement: st}
+	}
+	return s.Commit(ctx, mutations...)
+}
+
+// CreateProject makes a project with its scope "app". A project that exists is
+// left as it is.
+func (s *Session) CreateProject(ctx context.Context, project string) (Result, error) {
+	return s.Define(ctx, catalog.CreateProject{Project: project})
+}
+
+// DropProject removes a project with everything in it, if it exists.
+func (s *Session) DropProject(ctx context.Context, project string) (Result, error) {
+	return s.Define(ctx, catalog.DropProject{Project: project})
+}
+
+// CreateScope makes a scope. A scope that exists is left as it is.
+func (s *Session) CreateScope(ctx context.Context, project, scope string) (Result, error) {
+	return s.Define(ctx, catalog.CreateScope{Project: project, Scope: scope})
+}
+
+// DropScope removes a scope with its tables and its key-value data, if it
+// exists.
+func (s *Session) DropScope(ctx context.Context, project, scope string) (Result, error) {
+	return s.Define(ctx, catalog.DropScope{Project: project, Scope: scope})
+}
+
+// Scope is the session's view of one scope: it makes mutations and assertions
+// that carry the scope's name, commits them, and reads. It is safe for
+// concurrent use.
+type Scope struct {
+	session        *Session
+	project, scope string
+}
+
+// Session returns the session that the handle belongs to.
+func (s *Scope) Session() *Session { return s.session }
+
+// Submit hands an envelope to the pipeline; see Session.Submit.
+func (s *Scope) Submit(ctx context.Context, env Envelope) (*Ticket, error) {
+	return s.session.Submit(ctx, env)
+}
+
+// CommitEnvelope submits an envelope and waits for the given finality.
+func (s *Scope) CommitEnvelope(ctx context.Context, env Envelope, finality Finality) (Result, error) {
+	return s.session.CommitEnvelope(ctx, env, finality)
+}
+
+// Commit makes one atomic commit of the mutations; see Session.Commit.
+func (s *Scope) Commit(ctx context.Context, mutations ...Mutation) (Result, error) {
+	return s.session.Commit(ctx, mutations...)
+}

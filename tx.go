@@ -1,0 +1,283 @@
+package aedb
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/state"
+)
+
+// Tx is an interactive transaction: reads see its snapshot and its own writes.
+// It belongs to the closure it was given to, and to one goroutine.
+//
+// A write is carried out at once on a private fork of the snapshot, so whatever
+// is wrong with it shows at once; the same mutations are carried out again on
+// the head of the store when the closure has returned. What was read must be
+// unchanged by then, or the closure runs again.
+type Tx struct {
+	View
+	session *Session
+	base    *state.Image
+	working *state.Working
+	reads   tracker
+
+	mutations  []Mutation
+	operations []msgs.Operation
+	done       bool
+}
+
+// Update runs a closure as a serialisable transaction: its commit is as if the
+// closure had run alone at that point. On a conflict it is run again, on a new
+// snapshot and after a short random pause, so it must have no effect but on the
+// Tx. If it returns an error, nothing is committed and that error is returned.
+// A closure that writes nothing commits nothing.
+func (s *Scope) Update(ctx context.Context, fn func(*Tx) error) error {
+	_, err := s.Transact(ctx, fn)
+	return err
+}
+
+// Transact is Update with the result of the commit. For a closure that wrote
+// nothing, the result's seq is that of the snapshot.
+func (s *Scope) Transact(ctx context.Context, fn func(*Tx) error) (Result, error) {
+	if err := s.session.usable(); err != nil {
+		return Result{}, err
+	}
+	for attempt := 0; ; attempt++ {
+		if ctx.Err() != nil {
+			return Result{}, errs.FromContext(ctx, "before the transaction was committed; it has no effect")
+		}
+		tx := s.begin()
+		err := fn(tx)
+		tx.done = true
+		if err != nil {
+			return Result{}, err
+		}
+		result, err := tx.commit(ctx)
+		if err == nil || !again(err) {
+			return result, err
+		}
+		if attempt >= s.session.db.cfg.UpdateRetries {
+			return result, errs.Wrap(errs.CodeConflict, err, "the transaction was in conflict %d times", attempt+1)
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return Result{}, err
+		}
+	}
+}
+
+// again reports whether an error of the commit may go away with a new snapshot.
+// The closure's mutations succeeded on the old one: if they fail on the head,
+// even for good reason, the closure is to find out by itself.
+func again(err error) bool {
+	switch class := errs.ClassOf(err); class {
+	case errs.Conflict:
+		return true
+	case errs.Validation:
+		return errs.CodeOf(err) != errs.CodeLimitExceeded
+	}
+	return false
+}
+
+// pause waits for a random time that grows with the number of attempts, so that
+// those in conflict do not meet again.
+func pause(ctx context.Context, attempt int) error {
+	const first, most = 50 * time.Microsecond, 20 * time.Millisecond
+	limit := min(first<<min(attempt, 10), most)
+	timer := time.NewTimer(rand.N(limit))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return errs.FromContext(ctx, "waiting to run the transaction again; it has no effect")
+	}
+}
+
+func (s *Scope) begin() *Tx {
+	db := s.session.db
+	tx := &Tx{session: s.session, base: db.pipeline.Heads().Visible()}
+	tx.working = tx.base.Fork()
+	tx.working.Begin(tx.base.Seq()+1, max(tx.base.Micros(), db.clock.Now().UnixMicro()))
+	tx.reads = tracker{base: tx.base}
+	tx.View = View{
+		db: db, caller: s.session.callerID(), project: s.project, scope: s.scope,
+		source: tx.source, recorder: &tx.reads,
+	}
+	return tx
+}
+
+func (tx *Tx) source() (snapshot, error) {
+	if tx.done {
+		return snapshot{}, errs.New(errs.CodeSnapshotExpired, "the transaction has ended")
+	}
+	return snapshot{Source: tx.working}, nil
+}
+
+// Scope returns the transaction's reads of another scope.
+func (tx *Tx) Scope(project, scope string) *View {
+	v := tx.View
+	v.project, v.scope = project, scope
+	return &v
+}
+
+// SnapshotSeq returns the commit seq of the snapshot under the transaction.
+func (tx *Tx) SnapshotSeq() uint64 { return tx.base.Seq() }
+
+// Do carries out mutations, in order. If one fails, none of this call is part of
+// the transaction; the closure may go on.
+func (tx *Tx) Do(mutations ...Mutation) error {
+	if tx.done {
+		return errs.New(errs.CodeSnapshotExpired, "the transaction has ended")
+	}
+	point := tx.Savepoint()
+	for _, m := range mutations {
+		if err := tx.do(m); err != nil {
+			tx.RollbackTo(point)
+			return err
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) do(m Mutation) error {
+	x := tx.db.pipeline.Executor()
+	if n := len(tx.mutations) + 1; n > x.Limits.MaxMutations {
+		return errs.Exceeded("envelope mutations", "max_mutations_per_envelope", int64(n), int64(x.Limits.MaxMutations))
+	}
+	cat := tx.working.Catalog()
+	op, err := x.Bind(cat, m)
+	if err != nil {
+		return err
+	}
+	if err := x.Perform(tx.working, op); err != nil {
+		return err
+	}
+	// Operations bound to what the transaction itself has defined are bound again
+	// when that definition has been committed.
+	if cat == tx.base.Catalog() && len(tx.operations) == len(tx.mutations) {
+		tx.operations = append(tx.operations, op)
+	}
+	tx.mutations = append(tx.mutations, m)
+	return nil
+}
+
+// Set sets a key of the transaction's scope.
+func (tx *Tx) Set(key, val []byte) error {
+	return tx.Do(msgs.KvSet{Scope: msgs.ScopeName{Project: tx.project, Scope: tx.scope}, Key: key, Value: val})
+}
+
+// Unset removes a key of the transaction's scope, if it is there.
+func (tx *Tx) Unset(key []byte) error {
+	return tx.Do(msgs.KvDel{Scope: msgs.ScopeName{Project: tx.project, Scope: tx.scope}, Key: key})
+}
+
+// Get returns the value under a key of the transaction's scope, and false if
+// there is none.
+func (tx *Tx) Get(ctx context.Context, key []byte) ([]byte, bool, error) {
+	e, ok, err := tx.KV().Get(ctx, key)
+	return e.Value, ok, err
+}
+
+// Insert adds a row to a table of the transaction's scope.
+func (tx *Tx) Insert(table string, row Row) error {
+	return tx.Do(tx.handle().Insert(table, row))
+}
+
+// Upsert adds or replaces a row of a table of the transaction's scope.
+func (tx *Tx) Upsert(table string, row Row) error {
+	return tx.Do(tx.handle().Upsert(table, row))
+}
+
+// UpdateFields overwrites columns of a row that exists.
+func (tx *Tx) UpdateFields(table string, key []Value, fields ...Field) error {
+	return tx.Do(tx.handle().UpdateFields(table, key, fields...))
+}
+
+// Delete removes a row of a table of the transaction's scope, if it is there.
+func (tx *Tx) Delete(table string, key ...Value) error {
+	return tx.Do(tx.handle().Delete(table, key...))
+}
+
+func (tx *Tx) handle() *Scope { return tx.session.Scope(tx.project, tx.scope) }
+
+// Savepoint is a point of a transaction that it can be taken back to.
+type Savepoint struct {
+	tx         *Tx
+	mark       state.Mark
+	mutations  int
+	operations int
+}
+
+// Savepoint returns the present point of the transaction.
+func (tx *Tx) Savepoint() Savepoint {
+	return Savepoint{tx: tx, mark: tx.working.Mark(), mutations: len(tx.mutations), operations: len(tx.operations)}
+}
+
+// RollbackTo takes back everything the transaction wrote since the savepoint.
+// What it read since then still counts. The savepoint stays usable, later ones
+// do not; one of another transaction, or one taken back already, does nothing.
+func (tx *Tx) RollbackTo(p Savepoint) {
+	if p.tx != tx || tx.done || p.mutations > len(tx.mutations) {
+		return
+	}
+	tx.working.Rollback(p.mark)
+	tx.mutations = tx.mutations[:p.mutations]
+	tx.operations = tx.operations[:p.operations]
+}
+
+// commit submits what the transaction did and waits until it is visible.
+func (tx *Tx) commit(ctx context.Context) (Result, error) {
+	if len(tx.mutations) == 0 {
+		return Result{CommitSeq: tx.base.Seq(), DurableSeq: min(tx.db.Heads().DurableSeq, tx.base.Seq())}, nil
+	}
+	x := tx.db.pipeline.Executor()
+	r, err := x.Assemble(tx.base.Catalog(), tx.mutations, tx.operations)
+	if err != nil {
+		return Result{}, err
+	}
+	r.Reads = tx.reads.deps
+	t, err := tx.session.submit(ctx, r)
+	if err != nil {
+		return Result{}, err
+	}
+	return t.Visible(ctx)
+}
+
+// tracker collects what a transaction has read, as the versions of its base: its
+// own writes are not what it depends on.
+type tracker struct {
+	base   *state.Image
+	points map[pointKey]struct{}
+	deps   msgs.Dependencies
+}
+
+type pointKey struct {
+	space catalog.SpaceID
+	key   string
+}
+
+// Point implements reader.Recorder.
+func (t *tracker) Point(space catalog.SpaceID, key []byte) {
+	k := pointKey{space, string(key)}
+	if _, ok := t.points[k]; ok {
+		return
+	}
+	if t.points == nil {
+		t.points = map[pointKey]struct{}{}
+	}
+	t.points[k] = struct{}{}
+	_, version, _ := t.base.Get(space, key)
+	t.deps.Points = append(t.deps.Points, msgs.PointRead{Space: space, Key: []byte(k.key), Version: version})
+}
+
+// Range implements reader.Recorder.
+func (t *tracker) Range(space catalog.SpaceID, start, end []byte) {
+	t.deps.Ranges = append(t.deps.Ranges, msgs.RangeRead{
+		Space: space, Start: bytes.Clone(start), End: bytes.Clone(end), Version: t.base.Seq(),
+	})
+}

@@ -1,0 +1,284 @@
+package aedb
+
+import (
+	"context"
+	"iter"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/query"
+	"github.com/empyrealapp/aedb-go/reader"
+	"github.com/empyrealapp/aedb-go/record"
+	"github.com/empyrealapp/aedb-go/state"
+	"github.com/empyrealapp/aedb-go/value"
+)
+
+// View reads one scope at one snapshot: of a ReadTx, of a closure run by
+// Scope.View or Scope.Update, or of a single read. Reads run on the caller's
+// goroutine, hold no lock and never wait for writers.
+//
+// Whatever a View returns is the caller's own, and stays valid.
+type View struct {
+	db             *DB
+	caller         string
+	project, scope string
+	// source gives the snapshot, for each read anew, since it may have ended.
+	source func() (snapshot, error)
+	// recorder is told what was read; nil outside of Update.
+	recorder reader.Recorder
+}
+
+// snapshot is what a read sees. image is nil in an Update, whose own writes are
+// part of what it sees.
+type snapshot struct {
+	reader.Source
+	image *state.Image
+}
+
+// ReadOption changes how one read is done.
+type ReadOption func(*readOptions)
+
+type readOptions struct {
+	consistency   Consistency
+	cursor        string
+	allowFullScan bool
+	maxExamined   int
+}
+
+// At chooses the snapshot; AtLatest is the default. A cursor, and a View, which
+// has a snapshot already, override it.
+func At(c Consistency) ReadOption { return func(o *readOptions) { o.consistency = c } }
+
+// WithCursor continues after the page that returned the cursor, at the snapshot
+// of that page.
+func WithCursor(cursor string) ReadOption { return func(o *readOptions) { o.cursor = cursor } }
+
+// AllowFullScan admits a query that neither a limit nor a condition bounds.
+func AllowFullScan() ReadOption { return func(o *readOptions) { o.allowFullScan = true } }
+
+// MaxExamined bounds the rows that a query may look at, whatever its plan.
+func MaxExamined(rows int) ReadOption { return func(o *readOptions) { o.maxExamined = rows } }
+
+func gather(opts []ReadOption) (o readOptions) {
+	for _, f := range opts {
+		f(&o)
+	}
+	return o
+}
+
+// at returns a view of the scope for one read.
+func (s *Scope) at(o readOptions) (*View, error) {
+	if err := s.session.usable(); err != nil {
+		return nil, err
+	}
+	db := s.session.db
+	c := o.consistency
+	if o.cursor != "" {
+		seq, err := db.sealer.Peek(o.cursor)
+		if err != nil {
+			return nil, err
+		}
+		c = AtSeq(seq)
+	}
+	image, err := db.image(c)
+	if errs.CodeOf(err) == errs.CodeSeqGarbageCollected && o.cursor != "" {
+		err = errs.Wrap(errs.CodeCursorExpired, err, "the snapshot of the cursor is no longer there")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.over(image), nil
+}
+
+// over returns a view of the scope in an image.
+func (s *Scope) over(image *state.Image) *View {
+	return &View{
+		db: s.session.db, caller: s.session.callerID(), project: s.project, scope: s.scope,
+		source: func() (snapshot, error) { return snapshot{Source: image, image: image}, nil },
+	}
+}
+
+// QueryResult is one page of rows.
+type QueryResult = reader.Result
+
+// Explanation tells how a query is executed.
+type Explanation = reader.Explanation
+
+// Query executes a query and returns one page of rows. A query without a limit
+// has pages of 100 rows; follow QueryResult.Cursor, or use Rows.
+func (s *Scope) Query(ctx context.Context, q query.Query, opts ...ReadOption) (QueryResult, error) {
+	v, err := s.at(gather(opts))
+	if err != nil {
+		return QueryResult{}, err
+	}
+	return v.Query(ctx, q, opts...)
+}
+
+// Rows yields all rows of a query, from one snapshot, as they are found. After
+// an error, which comes with a nil row, it ends.
+func (s *Scope) Rows(ctx context.Context, q query.Query, opts ...ReadOption) iter.Seq2[Row, error] {
+	v, err := s.at(gather(opts))
+	if err != nil {
+		return failed[Row](err)
+	}
+	return v.Rows(ctx, q, opts...)
+}
+
+// Explain returns the plan of a query without executing it.
+func (s *Scope) Explain(ctx context.Context, q query.Query, opts ...ReadOption) (Explanation, error) {
+	v, err := s.at(gather(opts))
+	if err != nil {
+		return Explanation{}, err
+	}
+	return v.Explain(ctx, q, opts...)
+}
+
+// Row returns the row with the given primary key; see View.Row.
+func (s *Scope) Row(ctx context.Context, table string, key ...Value) (Row, uint64, error) {
+	v, err := s.at(readOptions{})
+	if err != nil {
+		return nil, 0, err
+	}
+	return v.Row(ctx, table, key...)
+}
+
+// View calls a function with the reads of the scope at one snapshot. The View
+// must not be used after the function has returned.
+func (s *Scope) View(ctx context.Context, fn func(*View) error, opts ...ReadOption) error {
+	if ctx.Err() != nil {
+		return errs.FromContext(ctx, "before the view was opened")
+	}
+	v, err := s.at(gather(opts))
+	if err != nil {
+		return err
+	}
+	return fn(v)
+}
+
+func failed[T any](err error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		yield(zero, err)
+	}
+}
+
+// SnapshotSeq returns the commit seq that the view sees; 0 if it has ended.
+func (v *View) SnapshotSeq() uint64 {
+	src, err := v.source()
+	if err != nil {
+		return 0
+	}
+	return src.Seq()
+}
+
+func (v *View) request(q query.Query, o readOptions) reader.Request {
+	r := &v.db.cfg.Reads
+	return reader.Request{
+		Project: v.project, Scope: v.scope, Query: q, Cursor: o.cursor, Caller: v.caller, Sealer: v.db.sealer,
+		Options: reader.Options{
+			AllowFullScan: o.allowFullScan, MaxScanRows: r.MaxScanRows,
+			MaxExaminedRows: o.maxExamined, MaxMemory: r.MaxQueryBytes,
+		},
+	}
+}
+
+// Query is Scope.Query at the view's snapshot.
+func (v *View) Query(ctx context.Context, q query.Query, opts ...ReadOption) (QueryResult, error) {
+	src, err := v.source()
+	if err != nil {
+		return QueryResult{}, err
+	}
+	result, err := reader.Query(ctx, src, v.recorder, v.request(q, gather(opts)))
+	v.noteMissing(err)
+	v.pin(src, result.Cursor)
+	return result, err
+}
+
+// pin keeps the snapshot of a page for its cursor.
+func (v *View) pin(src snapshot, cursor string) {
+	if cursor != "" && src.image != nil {
+		v.db.pins.put(src.image)
+	}
+}
+
+// Rows is Scope.Rows at the view's snapshot. In an Update, the transaction must
+// not write while it iterates.
+func (v *View) Rows(ctx context.Context, q query.Query, opts ...ReadOption) iter.Seq2[Row, error] {
+	src, err := v.source()
+	if err != nil {
+		return failed[Row](err)
+	}
+	return reader.Stream(ctx, src, v.recorder, v.request(q, gather(opts)))
+}
+
+// Explain is Scope.Explain at the view's snapshot.
+func (v *View) Explain(ctx context.Context, q query.Query, opts ...ReadOption) (Explanation, error) {
+	if ctx.Err() != nil {
+		return Explanation{}, errs.FromContext(ctx, "before the query was explained")
+	}
+	src, err := v.source()
+	if err != nil {
+		return Explanation{}, err
+	}
+	return reader.Explain(src, v.request(q, gather(opts)))
+}
+
+// Row returns the row with the given primary key and its version, which is the
+// seq of the commit that wrote it last. A row that is not there is nil, with
+// version 0.
+func (v *View) Row(ctx context.Context, table string, key ...Value) (Row, uint64, error) {
+	if ctx.Err() != nil {
+		return nil, 0, errs.FromContext(ctx, "before the row was read")
+	}
+	src, err := v.source()
+	if err != nil {
+		return nil, 0, err
+	}
+	t, err := src.Catalog().Table(v.project, v.scope, table)
+	if err != nil {
+		v.noteMissing(err)
+		return nil, 0, err
+	}
+	if len(key) != len(t.PrimaryKey) {
+		return nil, 0, errs.New(errs.CodeValidation, "the primary key of %s has %d columns, got %d values", t, len(t.PrimaryKey), len(key)).On(table)
+	}
+	for i, p := range t.PrimaryKey {
+		c := &t.Columns[p]
+		if err := value.Check(c.Name, c.Kind, false, v.db.cfg.Limits.TableValueBytes, key[i]); err != nil {
+			return nil, 0, err
+		}
+	}
+	rowKey := record.AppendRowKey(nil, key)
+	if v.recorder != nil {
+		v.recorder.Point(t.ID, rowKey)
+	}
+	data, version, ok := src.Get(t.ID, rowKey)
+	if !ok {
+		return nil, 0, nil
+	}
+	return record.Row{Table: t, Key: rowKey, Data: data}.Values(nil), version, nil
+}
+
+// kvScope resolves the view's scope; one that does not exist is nil, and has no
+// keys.
+func (v *View) kvScope(src reader.Source) *catalog.Scope {
+	s, err := src.Catalog().Scope(v.project, v.scope)
+	if err != nil {
+		v.noteMissing(err)
+		return nil
+	}
+	return s
+}
+
+// noteMissing records that a transaction has found a name not to be there. The
+// catalog has no entry for a name that is missing, so it comes to depend on the
+// catalog as a whole.
+func (v *View) noteMissing(err error) {
+	if v.recorder == nil {
+		return
+	}
+	switch errs.CodeOf(err) {
+	case errs.CodeProjectNotFound, errs.CodeScopeNotFound, errs.CodeTableNotFound:
+		v.recorder.Range(catalog.SpaceCatalog, nil, nil)
+	}
+}
