@@ -1,0 +1,48 @@
+# The daily commands. CI runs `.ci/run`, which calls the same targets.
+
+GO        ?= go
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME  ?= 10s
+
+.PHONY: all test vet staticcheck race fuzz demo bench sweep kill soak fmt
+
+all: fmt vet test
+
+# The test command of the README.
+test:
+	$(GO) test ./...
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(STATICCHECK) ./...
+
+# Every package under the race detector, with the long suites in their short form.
+race:
+	$(GO) test -race -short ./...
+
+# Each decoder's fuzzer for FUZZTIME.
+fuzz:
+	./test/fuzz.sh $(FUZZTIME)
+
+demo:
+	$(GO) run ./cmd/aedb demo
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# The crash-point and fault sweeps with every fate and every operation.
+sweep:
+	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m -v ./test/crash/
+
+# SIGKILL in the middle of the import of real data, at 20 random moments.
+kill:
+	AEDB_LONG=1 $(GO) test -count=1 -timeout 30m -v ./test/import/
+
+# Linearisability and load for longer.
+soak:
+	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m -v ./test/history/
+
+fmt:
+	gofmt -l -w .

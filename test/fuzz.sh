@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs every fuzz target of the module for the given time each (default 10s).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+time=${1:-10s}
+
+grep -rlE '^func Fuzz[A-Z]' --include='*_test.go' --exclude-dir=peers . | xargs -n1 dirname | sort -u | while read -r dir; do
+	grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$dir"/*_test.go | sed 's/^func //' | while read -r target; do
+		echo "$dir $target"
+		go test -run '^$' -fuzz "^${target}\$" -fuzztime "$time" "$dir" >/tmp/aedb-fuzz.$$ 2>&1 </dev/null || {
+			cat /tmp/aedb-fuzz.$$
+			exit 1
+		}
+	done
+done
+rm -f /tmp/aedb-fuzz.$$
