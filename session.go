@@ -60,19 +60,26 @@ func (s *Session) Submit(ctx context.Context, env Envelope) (*Ticket, error) {
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
-	heads := s.db.pipeline.Heads()
-	if head := heads.Visible().Seq(); env.BaseSeq > head {
-		return nil, errs.New(errs.CodeValidation, "base seq %d is above the visible head, %d", env.BaseSeq, head)
-	}
-	r, err := s.db.pipeline.Executor().Prepare(heads.Visible().Catalog(), &env)
+	r, err := s.prepare(&env)
 	if err != nil {
+		s.db.pipeline.Refused(err)
 		return nil, err
 	}
-	if env.IdempotencyKey != nil {
-		r.Idempotency = record.IdempotencyKey(s.callerID(), s.caller != nil, *env.IdempotencyKey)
-		r.Fingerprint = executor.Fingerprint(&env)
-	}
 	return s.submit(ctx, r)
+}
+
+// prepare binds an envelope to the published catalog.
+func (s *Session) prepare(env *Envelope) (*msgs.Request, error) {
+	image := s.db.pipeline.Heads().Visible()
+	if env.BaseSeq > image.Seq() {
+		return nil, errs.New(errs.CodeValidation, "base seq %d is above the visible head, %d", env.BaseSeq, image.Seq())
+	}
+	r, err := s.db.pipeline.Executor().Prepare(image.Catalog(), env)
+	if err == nil && env.IdempotencyKey != nil {
+		r.Idempotency = record.IdempotencyKey(s.callerID(), s.caller != nil, *env.IdempotencyKey)
+		r.Fingerprint = executor.Fingerprint(env)
+	}
+	return r, err
 }
 
 func (s *Session) submit(ctx context.Context, r *msgs.Request) (*Ticket, error) {

@@ -149,20 +149,15 @@ func (tx *Tx) do(m Mutation) error {
 	if n := len(tx.mutations) + 1; n > x.Limits.MaxMutations {
 		return errs.Exceeded("envelope mutations", "max_mutations_per_envelope", int64(n), int64(x.Limits.MaxMutations))
 	}
-	cat := tx.working.Catalog()
-	op, err := x.Bind(cat, m)
+	op, err := x.Bind(tx.working.Catalog(), m)
 	if err != nil {
 		return err
 	}
 	if err := x.Perform(tx.working, op); err != nil {
 		return err
 	}
-	// Operations bound to what the transaction itself has defined are bound again
-	// when that definition has been committed.
-	if cat == tx.base.Catalog() && len(tx.operations) == len(tx.mutations) {
-		tx.operations = append(tx.operations, op)
-	}
 	tx.mutations = append(tx.mutations, m)
+	tx.operations = append(tx.operations, op)
 	return nil
 }
 
@@ -236,11 +231,10 @@ func (tx *Tx) commit(ctx context.Context) (Result, error) {
 		return Result{CommitSeq: tx.base.Seq(), DurableSeq: min(tx.db.Heads().DurableSeq, tx.base.Seq())}, nil
 	}
 	x := tx.db.pipeline.Executor()
-	r, err := x.Assemble(tx.base.Catalog(), tx.mutations, tx.operations)
+	r, err := x.Assemble(tx.base.Catalog(), tx.mutations, tx.operations, tx.reads.deps)
 	if err != nil {
 		return Result{}, err
 	}
-	r.Reads = tx.reads.deps
 	t, err := tx.session.submit(ctx, r)
 	if err != nil {
 		return Result{}, err

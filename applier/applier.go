@@ -39,61 +39,43 @@ func New(x *executor.Executor, window Window, working *state.Working, image *sta
 	}
 }
 
-// Rejection answers a request that failed.
-type Rejection struct {
-	Ticket *msgs.Ticket
-	Err    error
-}
-
-// Application is what a step decides.
-type Application struct {
-	// Epoch goes to the WAL writer, with its commits, image and answers. It is
-	// nil if nothing is left of it.
-	Epoch *msgs.Epoch
-	// Rejections are answered at once.
-	Rejections []Rejection
-}
-
-// Step executes an epoch.
-func (a *Applier) Step(e *msgs.Epoch) Application {
-	out := Application{Epoch: e}
+// Step executes an epoch: it is given its commits, its image and an answer for
+// each request.
+//
+// A refusal is an answer like any other, and is given when the state it was
+// decided on is published. Given at once it would tell of commits that nobody
+// can see yet, and that a crash may still undo.
+func (a *Applier) Step(e *msgs.Epoch) {
 	e.Sets = make([]msgs.Changeset, 0, len(e.Requests))
-	e.Answers = make([]msgs.Answer, 0, len(e.Requests))
-	for _, r := range e.Requests {
-		answer, err := a.apply(e, r)
-		if err != nil {
-			out.Rejections = append(out.Rejections, Rejection{r.Ticket, err})
-			continue
-		}
-		e.Answers = append(e.Answers, answer)
+	e.Answers = make([]msgs.Answer, len(e.Requests))
+	for i, r := range e.Requests {
+		answer := &e.Answers[i]
+		*answer = msgs.Answer{Ticket: r.Ticket, Admitted: r.Admitted}
+		answer.Err = a.apply(e, r, answer)
 	}
 	if len(e.Sets) > 0 {
 		a.image = a.working.Freeze()
 	}
 	e.Image = a.image
 	e.Requests = nil
-	if len(e.Answers) == 0 {
-		out.Epoch = nil
-	}
-	return out
 }
 
-// apply executes one request.
-func (a *Applier) apply(e *msgs.Epoch, r *msgs.Request) (msgs.Answer, error) {
-	answer := msgs.Answer{Ticket: r.Ticket, Seq: a.working.Seq(), Admitted: r.Admitted}
+// apply executes one request and fills its answer.
+func (a *Applier) apply(e *msgs.Epoch, r *msgs.Request, answer *msgs.Answer) error {
+	answer.Seq = a.working.Seq()
 	if r.Flush {
-		return answer, nil
+		return nil
 	}
 	if seq, found, err := a.window.find(a.working, r, e.Micros); err != nil || found {
 		answer.Seq, answer.Outcome = seq, msgs.Duplicate
-		return answer, err
+		return err
 	}
 	if err := a.removals.check(a.working, r); err != nil {
-		return answer, err
+		return err
 	}
 	err := a.commit(e, r)
 	answer.Seq = a.working.Seq()
-	return answer, err
+	return err
 }
 
 // commit runs a request as the next commit and adds that to the epoch, or leaves
@@ -134,10 +116,12 @@ func checkSize(effects []msgs.Effect) error {
 // before it could reach the log.
 func Abort(e *msgs.Epoch, cause error) {
 	err := errs.Wrap(errs.CodeUnavailable, cause, "the store takes no more commits; this one has no effect")
-	for _, r := range e.Requests {
+	for _, r := range e.Requests { // not executed, or not all of them
 		r.Ticket.Reject(err)
 	}
-	for _, a := range e.Answers {
-		a.Ticket.Reject(err)
+	if e.Requests == nil {
+		for i := range e.Answers {
+			e.Answers[i].Ticket.Reject(err)
+		}
 	}
 }

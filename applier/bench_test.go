@@ -42,8 +42,10 @@ func benchPrepare(b *testing.B, a *Applier, mutations []msgs.Mutation) *msgs.Req
 }
 
 func step(b *testing.B, a *Applier, requests ...*msgs.Request) {
-	if out := a.Step(&msgs.Epoch{Requests: requests}); len(out.Rejections) > 0 {
-		b.Fatal(out.Rejections[0].Err)
+	e := &msgs.Epoch{Requests: requests}
+	a.Step(e)
+	for i := range e.Answers {
+		require.NoError(b, e.Answers[i].Err)
 	}
 }
 

@@ -75,15 +75,13 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 	return r, x.checkSize(r)
 }
 
-// Assemble makes a request of mutations, the first of which have been bound to a
-// catalog already.
-func (x *Executor) Assemble(cat *catalog.Catalog, mutations []msgs.Mutation, bound []msgs.Operation) (*msgs.Request, error) {
-	r := &msgs.Request{Mutations: mutations, Catalog: cat, Operations: bound}
+// Assemble makes a request of mutations that have been performed on a fork, with
+// the operations they were bound to there, and of what was read for them. The
+// catalog is that of the snapshot under the fork.
+func (x *Executor) Assemble(cat *catalog.Catalog, mutations []msgs.Mutation, bound []msgs.Operation, reads msgs.Dependencies) (*msgs.Request, error) {
+	r := &msgs.Request{Mutations: mutations, Catalog: cat, Operations: bound, Reads: reads, Size: sizeOfReads(&reads)}
 	for _, op := range bound {
 		r.Size += sizeOf(op)
-	}
-	for _, m := range mutations[len(bound):] {
-		r.Size += givenSize(m)
 	}
 	return r, x.checkSize(r)
 }

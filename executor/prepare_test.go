@@ -104,18 +104,27 @@ func TestDefinitionsWithAnIdempotencyKeyAreLeftToTheApplier(t *testing.T) {
 	require.ErrorIs(t, s.run(r), errs.ErrTableAlreadyExists, "if it is none, it fails there")
 }
 
-func TestAssembleBindsWhatIsNotBound(t *testing.T) {
+func TestAssembleTakesOperationsAsTheyAreBound(t *testing.T) {
 	s := newStore(t)
-	mutations := []msgs.Mutation{set("a", "1"), insert(user(1, "a", 1)), remove(2), update(1, msgs.Field{Column: "age", Value: value.Int(2)})}
-	op, err := s.x.Bind(s.w.Catalog(), mutations[0])
+	mutations := []msgs.Mutation{set("a", "1"), insert(user(1, "a", 1)), remove(2)}
+	var bound []msgs.Operation
+	for _, m := range mutations {
+		op, err := s.x.Bind(s.w.Catalog(), m)
+		require.NoError(t, err)
+		bound = append(bound, op)
+	}
+	r, err := s.x.Assemble(s.w.Catalog(), mutations, bound, msgs.Dependencies{})
 	require.NoError(t, err)
-	r, err := s.x.Assemble(s.w.Catalog(), mutations, []msgs.Operation{op})
-	require.NoError(t, err)
-	require.Positive(t, r.Size)
+	alone := r.Size
 	require.NoError(t, s.run(r))
-	require.Equal(t, user(1, "a", 2), s.row(1))
-	s.x.Limits.MaxTransactionSize = 10
-	_, err = s.x.Assemble(s.w.Catalog(), mutations, []msgs.Operation{op})
+	require.Equal(t, user(1, "a", 1), s.row(1))
+
+	reads := msgs.Dependencies{Points: []msgs.PointRead{{Key: []byte("key")}}}
+	r, err = s.x.Assemble(s.w.Catalog(), mutations, bound, reads)
+	require.NoError(t, err)
+	require.Greater(t, r.Size, alone, "reads count too")
+	s.x.Limits.MaxTransactionSize = int(alone)
+	_, err = s.x.Assemble(s.w.Catalog(), mutations, bound, reads)
 	require.ErrorIs(t, err, errs.ErrLimitExceeded)
 }
 

@@ -15,29 +15,6 @@ func (x *Executor) checkSize(r *msgs.Request) error {
 // mutationOverhead is counted for every mutation, whatever it holds.
 const mutationOverhead = 64
 
-// givenSize is what a mutation counts that cannot be bound yet, because it
-// follows a definition in its own envelope: about the size of what it holds.
-func givenSize(m msgs.Mutation) int64 {
-	n := mutationOverhead
-	switch m := m.(type) {
-	case msgs.KvSet:
-		n += len(m.Key) + len(m.Value)
-	case msgs.WriteRows:
-		for _, row := range m.Rows {
-			for _, v := range row {
-				n += v.Size()
-			}
-		}
-	case msgs.UpdateFields:
-		for _, f := range m.Fields {
-			n += f.Value.Size()
-		}
-	case msgs.EmitEvent:
-		n += len(m.Topic) + len(m.Key) + len(m.PayloadJSON)
-	}
-	return int64(n)
-}
-
 // sizeOf is what an operation counts against the size of its envelope.
 func sizeOf(op msgs.Operation) int64 {
 	n := mutationOverhead

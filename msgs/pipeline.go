@@ -78,9 +78,12 @@ type Image interface {
 	Seq() uint64
 }
 
-// Answer is the success of one request, held back until publication.
+// Answer is the answer to one request, held back until what it was decided on
+// is published.
 type Answer struct {
-	Ticket  *Ticket
+	Ticket *Ticket
+	// Err refuses the request, which has no effect; nil for a success.
+	Err     error
 	Seq     uint64
 	Outcome Outcome
 	// Admitted is when the request was admitted.

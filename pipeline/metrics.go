@@ -148,14 +148,14 @@ func countAnswers(e *msgs.Epoch) (n int) {
 	return n
 }
 
-// answered yields the answers of an epoch but for those of flushes: duplicates,
-// and one for each commit, in order.
+// answered yields the answers of an epoch but for those of flushes: refusals,
+// duplicates, and one for each commit, in order.
 func answered(e *msgs.Epoch) iter.Seq[*msgs.Answer] {
 	return func(yield func(*msgs.Answer) bool) {
 		sets := e.Sets
 		for i := range e.Answers {
 			a := &e.Answers[i]
-			if a.Outcome != msgs.Duplicate {
+			if a.Err == nil && a.Outcome != msgs.Duplicate {
 				if len(sets) == 0 || a.Seq != sets[0].Seq {
 					continue
 				}
@@ -188,6 +188,10 @@ func (m *Metrics) publish(epochs []*msgs.Epoch) {
 	for _, e := range epochs {
 		n := uint64(0)
 		for a := range answered(e) {
+			if a.Err != nil {
+				m.reject(a.Err)
+				continue
+			}
 			n++
 			m.commitTime.add(e.Passage.Published.Sub(a.Admitted))
 		}

@@ -159,6 +159,9 @@ func (p *Pipeline) Submit(ctx context.Context, r *msgs.Request) (*msgs.Ticket, e
 	return ticket, err
 }
 
+// Refused counts a request that was refused before it could be submitted.
+func (p *Pipeline) Refused(err error) { p.metrics.refuse(err) }
+
 func (p *Pipeline) admit(ctx context.Context, r *msgs.Request) (*msgs.Ticket, error) {
 	if ctx.Err() != nil {
 		return nil, errs.FromContext(ctx, "before admission; the request has no effect")

@@ -60,22 +60,16 @@ func (p *Pipeline) sequencerStage(s *sequencer.Sequencer) actors.Actor {
 }
 
 func (p *Pipeline) applierStage(a *applier.Applier) actors.Actor {
-	return &actors.Stage[*msgs.Epoch, applier.Application]{
+	return &actors.Stage[*msgs.Epoch, *msgs.Epoch]{
 		Name: "applier", In: p.epochs, MaxBatch: 1,
-		Step: func(_ time.Time, batch []*msgs.Epoch) (applier.Application, error) {
-			return a.Step(batch[0]), nil
+		Step: func(_ time.Time, batch []*msgs.Epoch) (*msgs.Epoch, error) {
+			a.Step(batch[0])
+			return batch[0], nil
 		},
-		Perform: func(ctx context.Context, out applier.Application) error {
-			for _, r := range out.Rejections {
-				p.metrics.reject(r.Err)
-				r.Ticket.Reject(r.Err)
-			}
-			if out.Epoch == nil {
-				return nil
-			}
-			out.Epoch.Passage.Applied = time.Now()
-			p.metrics.apply(out.Epoch)
-			return p.changes.Send(ctx, out.Epoch)
+		Perform: func(ctx context.Context, e *msgs.Epoch) error {
+			e.Passage.Applied = time.Now()
+			p.metrics.apply(e)
+			return p.changes.Send(ctx, e)
 		},
 		Abort: p.abortUnapplied,
 	}

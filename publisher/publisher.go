@@ -140,6 +140,10 @@ func Answer(epochs []*msgs.Epoch, durable uint64) {
 	for _, e := range epochs {
 		for i := range e.Answers {
 			a := &e.Answers[i]
+			if a.Err != nil {
+				a.Ticket.Reject(a.Err)
+				continue
+			}
 			a.Ticket.Resolve(msgs.Result{
 				CommitSeq: a.Seq, DurableSeq: durable, Outcome: a.Outcome, Stages: stages(a.Admitted, &e.Passage),
 			})

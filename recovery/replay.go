@@ -45,6 +45,15 @@ type history struct {
 	dropped []*scan
 }
 
+// lastSegment returns the number of the segment that the log ends in, 0 if there
+// is none.
+func (h *history) lastSegment() uint64 {
+	if n := len(h.sealed); n > 0 {
+		return h.sealed[n-1].Number
+	}
+	return 0
+}
+
 // replayLog applies the log behind the base and finds out how it ends.
 func (r *recoverer) replayLog(ctx context.Context) error {
 	r.planLog()
@@ -68,14 +77,14 @@ func (r *recoverer) checkEnd() error {
 	seq := r.seq
 	if h.reached != 0 && h.reached <= seq && h.damage == nil {
 		// The checkpoint was written when the log below it was durable.
-		d := r.diagnose(KindCheckpointNotReached, 0, "the log ends at commit %d, below the checkpoint at %d", h.reached-1, seq)
+		d := r.diagnose(KindCheckpointNotReached, h.lastSegment(), "the log ends at commit %d, below the checkpoint at %d", h.reached-1, seq)
 		if r.Mode == Strict {
 			return d.refuse()
 		}
 		h.damage, h.dropped, h.rewrites, h.empty = d, h.scans, nil, nil
 	}
 	if seq < r.manifest.DurableSeq {
-		d := r.diagnose(KindDurableSeqNotFound, 0, "the log ends at commit %d", seq)
+		d := r.diagnose(KindDurableSeqNotFound, h.lastSegment(), "the log ends at commit %d", seq)
 		if r.Mode == Strict {
 			return d.refuse()
 		}

@@ -159,6 +159,10 @@ func (w *Writer) rotate(now time.Time) error {
 // Abort answers what is in an epoch that may or may not have reached the log.
 func Abort(e *msgs.Epoch, cause error) {
 	for _, a := range e.Answers {
+		if a.Err != nil {
+			a.Ticket.Reject(errs.Wrap(errs.CodeUnavailable, cause, "the store takes no more commits; this one has no effect"))
+			continue
+		}
 		a.Ticket.Reject(errs.Wrap(errs.CodeIndeterminate, cause,
 			"the log failed while this commit was on its way; reopening the store tells whether it is there"))
 	}
