@@ -120,7 +120,7 @@ type PipelineConfig struct {
 	OnFull OnFull
 	// QueueBytes bounds all commits on their way; 64 MiB by default.
 	QueueBytes int64
-	// ApplierQueue, WriterQueue and FsyncerQueue are in epochs; 2, 4 and 16 by
+	// ApplierQueue, WriterQueue and FsyncerQueue are in epochs; 1, 1 and 4 by
 	// default. Short queues make epochs grow under load, which shares a sync
 	// among more commits; long ones let stages run further apart.
 	ApplierQueue, WriterQueue, FsyncerQueue int
@@ -195,7 +195,7 @@ func DefaultConfig() Config {
 		RecoveryParallelism: runtime.GOMAXPROCS(0),
 		Pipeline: PipelineConfig{
 			SequencerQueue: 4096, OnFull: Wait, QueueBytes: 64 << 20,
-			ApplierQueue: 2, WriterQueue: 4, FsyncerQueue: 16, PublisherQueue: 64,
+			ApplierQueue: 1, WriterQueue: 1, FsyncerQueue: 4, PublisherQueue: 64,
 			EpochCommits: 1024, EpochBytes: 8 << 20,
 		},
 		Limits: LimitsConfig{
