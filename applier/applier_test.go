@@ -47,8 +47,6 @@ func set(k, v string) msgs.Mutation {
 	return msgs.KvSet{Scope: app, Key: []byte(k), Value: []byte(v)}
 }
 
-func unset(k string) msgs.Mutation { return msgs.KvDel{Scope: app, Key: []byte(k)} }
-
 func insert(id int64) msgs.Mutation {
 	return msgs.WriteRows{Table: table, Rows: []value.Row{{value.Int(id), value.Null(), value.Null()}}}
 }

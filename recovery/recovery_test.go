@@ -204,11 +204,10 @@ func TestProgressRisesThroughAllPhases(t *testing.T) {
 func TestCancelledOpeningChangesNothing(t *testing.T) {
 	for _, checkpointed := range []bool{false, true} {
 		whole := large(t, 20, 500, checkpointed)
-		reads := whole.Reads()
 		probe := whole.Clone(vfs.AllKept())
 		_, err := recoverytest.Recover(probe, recoverytest.Options{})
 		require.NoError(t, err)
-		reads = probe.Reads()
+		reads := probe.Reads()
 		for n := int64(1); n <= reads; n++ {
 			fsys := whole.Clone(vfs.AllKept())
 			before := content(fsys)
