@@ -167,8 +167,8 @@ type CheckpointConfig struct {
 
 // ReadConfig bounds reads and what is kept for them.
 type ReadConfig struct {
-	// MaxScanRows bounds what one query may look at, and the size of a page;
-	// 10,000 by default.
+	// MaxScanRows bounds the rows that a query without a limit may look at, and
+	// the size of a page; 10,000 by default.
 	MaxScanRows int
 	// MaxQueryBytes bounds the rows a query holds in memory to sort them; 512 MiB
 	// by default.

@@ -10,8 +10,9 @@ import (
 type Latency = pipeline.Latency
 
 // OperationalMetrics is what an operator watches. Counters run from the opening
-// of the store; reading them takes no lock that a commit waits for. The comment
-// of each field gives its stable name for exporters.
+// of the store; a commit waits for a reader of them no longer than it takes to
+// sum up one distribution. The comment of each field gives its stable name for
+// exporters.
 type OperationalMetrics struct {
 	// commits_total: requests that went through the pipeline, accepted or not.
 	CommitsTotal uint64

@@ -189,7 +189,9 @@ func (s *Scope) arithmetic(op msgs.ArithmeticOp, w msgs.NumberWidth, key []byte,
 
 // EmitEvent stores an event in the outbox, atomically with the rest of the
 // envelope. Topics are names; keys are not blank, and unique per topic within an
-// envelope; the payload is JSON.
+// envelope; the payload is JSON. The outbox is the table "event_outbox" of the
+// scope "app" in the project "_system", which is made with the first event and
+// can be queried like any other.
 func (s *Scope) EmitEvent(topic, key, payloadJSON string) Mutation {
 	return msgs.EmitEvent{Scope: s.name(), Topic: topic, Key: key, PayloadJSON: payloadJSON}
 }

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -45,7 +44,6 @@ type DB struct {
 	closing  atomic.Bool
 	closed   chan struct{} // closed when Close has finished
 	closeErr error
-	closer   sync.Once
 }
 
 // OpenNoAuth opens the store in a directory, and makes both if they are not
@@ -188,14 +186,19 @@ func (db *DB) Dir() string { return db.dir }
 // the same outcome as a crash: nothing durable is lost. Later calls wait for the
 // first and return its result. Reads and commits after Close are unavailable.
 func (db *DB) Close(ctx context.Context) error {
-	db.closer.Do(func() {
-		db.closing.Store(true)
+	if db.closing.CompareAndSwap(false, true) {
 		err := db.pipeline.Stop(ctx)
 		db.snapshots.closeAll()
 		db.pins.clear()
 		db.closeErr = errors.Join(err, db.lock.Close())
 		close(db.closed)
-	})
+		return db.closeErr
+	}
+	select {
+	case <-db.closed:
+		return db.closeErr
+	default:
+	}
 	select {
 	case <-db.closed:
 		return db.closeErr

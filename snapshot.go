@@ -85,6 +85,7 @@ type pins struct {
 
 	mu     sync.Mutex
 	images map[uint64]*pin
+	closed bool
 }
 
 type pin struct {
@@ -99,29 +100,41 @@ const maxPins = 64
 func (p *pins) put(image *state.Image) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	if p.closed {
+		return
+	}
 	if p.images == nil {
 		p.images = map[uint64]*pin{}
 	}
-	p.images[image.Seq()] = &pin{image, now}
-	var oldest uint64
-	for seq, q := range p.images {
-		if now.Sub(q.used) > p.maxAge {
-			delete(p.images, seq)
-		} else if oldest == 0 || q.used.Before(p.images[oldest].used) {
-			oldest = seq
+	p.sweep()
+	oldest := &pin{image, time.Now()}
+	p.images[image.Seq()] = oldest
+	if len(p.images) <= maxPins {
+		return
+	}
+	for _, q := range p.images {
+		if q.used.Before(oldest.used) {
+			oldest = q
 		}
 	}
-	if len(p.images) > maxPins {
-		delete(p.images, oldest)
+	delete(p.images, oldest.image.Seq())
+}
+
+// sweep lets go of what was not used for too long. The caller holds mu.
+func (p *pins) sweep() {
+	for seq, q := range p.images {
+		if time.Since(q.used) > p.maxAge {
+			delete(p.images, seq)
+		}
 	}
 }
 
 func (p *pins) get(seq uint64) *state.Image {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.sweep()
 	q := p.images[seq]
-	if q == nil || time.Since(q.used) > p.maxAge {
+	if q == nil {
 		return nil
 	}
 	q.used = time.Now()
@@ -131,6 +144,7 @@ func (p *pins) get(seq uint64) *state.Image {
 func (p *pins) clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.closed = true
 	clear(p.images)
 }
 
@@ -139,19 +153,18 @@ type snapshots struct {
 	limit  int
 	maxAge time.Duration
 
-	mu   sync.Mutex
-	open map[*ReadTx]struct{}
+	mu     sync.Mutex
+	open   map[*ReadTx]struct{}
+	closed bool
 }
 
 func (s *snapshots) add(tx *ReadTx) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for old := range s.open {
-		if old.expired() {
-			old.release()
-			delete(s.open, old)
-		}
+	if s.closed {
+		return errs.New(errs.CodeUnavailable, "the store is closed")
 	}
+	s.sweep()
 	if len(s.open) >= s.limit {
 		return errs.New(errs.CodeSnapshotLimit, "%d read transactions are open, which is the limit", len(s.open))
 	}
@@ -160,6 +173,16 @@ func (s *snapshots) add(tx *ReadTx) error {
 	}
 	s.open[tx] = struct{}{}
 	return nil
+}
+
+// sweep lets go of transactions that are too old. The caller holds mu.
+func (s *snapshots) sweep() {
+	for tx := range s.open {
+		if tx.expired() {
+			tx.release()
+			delete(s.open, tx)
+		}
+	}
 }
 
 func (s *snapshots) remove(tx *ReadTx) {
@@ -171,12 +194,14 @@ func (s *snapshots) remove(tx *ReadTx) {
 func (s *snapshots) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sweep()
 	return len(s.open)
 }
 
 func (s *snapshots) closeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	for tx := range s.open {
 		tx.release()
 	}

@@ -115,7 +115,52 @@ func (tx *Tx) source() (snapshot, error) {
 	if tx.done {
 		return snapshot{}, errs.New(errs.CodeSnapshotExpired, "the transaction has ended")
 	}
-	return snapshot{Source: tx.working}, nil
+	return snapshot{Source: overlay{tx.working, tx.base.Seq()}}, nil
+}
+
+// overlay is the fork of a transaction, which goes by the seq of the snapshot
+// under it: its own is one that another commit will have.
+type overlay struct {
+	*state.Working
+	seq uint64
+}
+
+func (o overlay) Seq() uint64 { return o.seq }
+
+// observed records what the outcome of an operation tells about the store. That
+// of one that stays part of the transaction need not be: it is carried out again.
+func (tx *Tx) observed(op msgs.Operation) {
+	switch op := op.(type) {
+	case *msgs.Compute:
+		tx.reads.Point(op.Space, op.Key)
+	case *msgs.PutRows:
+		tx.reads.Range(op.Table.ID, nil, nil)
+	case *msgs.SetFields:
+		tx.reads.Range(op.Table.ID, nil, nil)
+	case *msgs.Check:
+		tx.observedAll(op.Conditions)
+	case *msgs.Alter:
+		tx.reads.Range(catalog.SpaceCatalog, nil, nil)
+		if s, ok := op.Statement.(catalog.CreateIndex); ok { // unique values are looked at
+			if t, err := tx.working.Catalog().Table(s.Project, s.Scope, s.Table); err == nil {
+				tx.reads.Range(t.ID, nil, nil)
+			}
+		}
+	}
+}
+
+func (tx *Tx) observedAll(list []msgs.Condition) {
+	for i := range list {
+		c := &list[i]
+		tx.observedAll(c.Inner)
+		switch {
+		case c.Inner != nil:
+		case c.Space == 0: // of a scope that is not there
+			tx.reads.Range(catalog.SpaceCatalog, nil, nil)
+		default:
+			tx.reads.Point(c.Space, c.Key)
+		}
+	}
 }
 
 // Scope returns the transaction's reads of another scope.
@@ -151,9 +196,11 @@ func (tx *Tx) do(m Mutation) error {
 	}
 	op, err := x.Bind(tx.working.Catalog(), m)
 	if err != nil {
+		tx.reads.Range(catalog.SpaceCatalog, nil, nil)
 		return err
 	}
 	if err := x.Perform(tx.working, op); err != nil {
+		tx.observed(op)
 		return err
 	}
 	tx.mutations = append(tx.mutations, m)
@@ -219,6 +266,9 @@ func (tx *Tx) Savepoint() Savepoint {
 func (tx *Tx) RollbackTo(p Savepoint) {
 	if p.tx != tx || tx.done || p.mutations > len(tx.mutations) {
 		return
+	}
+	for _, op := range tx.operations[p.operations:] {
+		tx.observed(op)
 	}
 	tx.working.Rollback(p.mark)
 	tx.mutations = tx.mutations[:p.mutations]

@@ -41,7 +41,8 @@
 //  3. The order of the actors in Start is the order of the pipeline. A blocking
 //     Send goes only to a mailbox of a later actor; whatever must go back to an
 //     earlier one uses TrySend, and lives with a refusal. This keeps a full
-//     pipeline free of deadlock and lets it drain.
+//     pipeline free of deadlock and lets it drain. Only an actor that no other
+//     ever waits for may wait for an earlier one.
 //  4. Stop ends the actors in that order, each after the one before it has
 //     ended: its mailbox refuses, what was accepted is handled, Drained flushes
 //     what is left, the goroutine ends. When a stage drains, everything after

@@ -36,7 +36,7 @@ func open(t *testing.T, fsys vfs.FS, kept int, h *recoverytest.History) *recover
 	return s
 }
 
-// C43: the newest checkpoints are kept, and nothing else.
+// The newest checkpoints are kept, and nothing else.
 func TestNewestCheckpointsAreKept(t *testing.T) {
 	for kept := 1; kept <= 3; kept++ {
 		fsys, h := vfs.NewMem(), recoverytest.NewHistory()
@@ -59,7 +59,7 @@ func TestNewestCheckpointsAreKept(t *testing.T) {
 	}
 }
 
-// N3: the log above the oldest retained checkpoint stays, and what is below it
+// The log above the oldest retained checkpoint stays, and what is below it
 // goes.
 func TestLogAboveTheOldestCheckpointIsKept(t *testing.T) {
 	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
@@ -89,7 +89,7 @@ func TestLogAboveTheOldestCheckpointIsKept(t *testing.T) {
 	require.EqualValues(t, 125, h.Last)
 }
 
-// C9: after any checkpoint, the newest generation can be lost: the one before
+// After any checkpoint, the newest generation can be lost: the one before
 // opens, strictly, and nothing is missing.
 func TestGenerationBeforeTheNewestStillOpens(t *testing.T) {
 	for kept := 1; kept <= 3; kept++ {
@@ -115,7 +115,7 @@ func TestGenerationBeforeTheNewestStillOpens(t *testing.T) {
 	}
 }
 
-// C48: a call that fails at any point of a checkpoint fails the attempt and
+// A call that fails at any point of a checkpoint fails the attempt and
 // nothing else; the next one succeeds, and so does an opening.
 func TestFailureAtAnyCallHarmsNothing(t *testing.T) {
 	build := func() (*vfs.Mem, *recoverytest.Store, *recoverytest.History) {
@@ -169,7 +169,7 @@ func TestFailureAtAnyCallHarmsNothing(t *testing.T) {
 	require.Greater(t, failures, 5)
 }
 
-// C44: manifests that vanish under a running store do not matter to it.
+// Manifests that vanish under a running store do not matter to it.
 func TestCheckpointDoesNotNeedTheManifestOnDisk(t *testing.T) {
 	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
 	s := open(t, fsys, 3, h)

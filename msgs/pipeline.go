@@ -36,7 +36,7 @@ type Request struct {
 	Flush bool
 	// Size is the number of bytes counted against the admission limit.
 	Size int64
-	// Admitted is when the sequencer's queue took the request.
+	// Admitted is when the request was admitted, before it waits for the sequencer.
 	Admitted time.Time
 }
 
@@ -61,7 +61,7 @@ type Epoch struct {
 	// Answers are given when the epoch is published. Set by the applier.
 	Answers []Answer
 
-	// Bytes is what the epoch takes in the log. Set by the WAL writer.
+	// Bytes is what the epoch takes in the log. Set by the writer.
 	Bytes int64
 
 	// Passage is when the epoch left each stage.

@@ -80,7 +80,7 @@ func unique(name string, columns ...string) catalog.IndexSpec {
 	return catalog.IndexSpec{Name: name, Columns: columns, Unique: true}
 }
 
-// users is fixture U of the acceptance list, with as many rows as asked for.
+// users returns a table of as many users as asked for; the first has no address.
 func users(n int, indexes ...catalog.IndexSpec) *state.Image {
 	s := newStore()
 	rows := make([]value.Row, n)

@@ -15,7 +15,8 @@ import (
 	"github.com/empyrealapp/aedb-go/value"
 )
 
-// fixturesT is fixture T of the worked examples under every set of indexes.
+// fixturesT returns the small table T, whose answers can be worked out by hand,
+// under every set of indexes.
 func fixturesT() map[string]*state.Image {
 	out := map[string]*state.Image{}
 	for name, indexes := range map[string][]catalog.IndexSpec{

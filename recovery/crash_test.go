@@ -60,7 +60,7 @@ func life(fsys vfs.FS, h *recoverytest.History, seed uint64) error {
 	return nil
 }
 
-// N1, N2, N6, N7, N15: a crash at any call, whatever is left of the unsynced
+// A crash at any call, whatever is left of the unsynced
 // bytes, and a second one at any call of the recovery, harm nothing that was
 // durable; and the store goes on from there.
 func TestCrashAtEveryCallOfLifeAndOfRecoveryLosesNothingDurable(t *testing.T) {
@@ -117,7 +117,7 @@ func goOn(t *testing.T, fsys *vfs.Mem, h *recoverytest.History, what string) {
 	require.NoError(t, err, what)
 }
 
-// N8: after a failed sync the system may show bytes that are not on the disk and
+// After a failed sync the system may show bytes that are not on the disk and
 // never will be. What recovery returned of them must outlive a power loss.
 func TestBytesOfAFailedSyncThatRecoveryReturnsAreDurable(t *testing.T) {
 	for _, drop := range []bool{true, false} {
@@ -148,7 +148,7 @@ func TestBytesOfAFailedSyncThatRecoveryReturnsAreDurable(t *testing.T) {
 	}
 }
 
-// N8: no call of a life that fails, with or without an effect, leads to a store
+// No call of a life that fails, with or without an effect, leads to a store
 // that does not open or that lacks something durable.
 func TestEveryFailingCallLeavesAStoreThatOpens(t *testing.T) {
 	whole := vfs.NewMem()

@@ -171,16 +171,16 @@ func TestDiagnosticsOfListedSegments(t *testing.T) {
 		// refuses too.
 		permissive func(m manifest.Manifest) int
 	}{
-		{"C30 C33 missing", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"missing", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			remove(t, fsys, wal.SegmentName(middle(&m).Number))
 		}, recovery.KindSegmentMissing, func(m manifest.Manifest) int { return int(middle(&m).FirstSeq) - 1 }},
-		{"C29 wrong digest", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"wrong digest", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			rewriteManifest(t, fsys, m, func(m *manifest.Manifest) { middle(m).Digest[3] ^= 1 })
 		}, recovery.KindChecksumMismatch, func(manifest.Manifest) int { return -1 }},
-		{"C31 no size", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"no size", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			rewriteManifest(t, fsys, m, func(m *manifest.Manifest) { middle(m).Size = 0 })
 		}, recovery.KindMissingSize, func(manifest.Manifest) int { return 60 }},
-		{"C32 no digest", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"no digest", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			rewriteManifest(t, fsys, m, func(m *manifest.Manifest) { middle(m).Digest = manifest.Digest{} })
 		}, recovery.KindMissingChecksum, func(manifest.Manifest) int { return 60 }},
 		{"short", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
@@ -237,7 +237,7 @@ func TestDiagnosticsOfListedSegments(t *testing.T) {
 	}
 }
 
-// C33: no checkpoint, and the only listed segment is gone.
+// No checkpoint, and the only listed segment is gone.
 func TestPermissiveWithoutTheOnlyListedSegmentRecoversNothing(t *testing.T) {
 	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
 	s, err := recoverytest.Open(fsys, recoverytest.Options{SegmentBytes: 1 << 20}, h)
@@ -268,13 +268,13 @@ func TestStartupAfterDamage(t *testing.T) {
 		want   outcome
 	}{
 		{"nothing", func(*testing.T, *vfs.Mem, manifest.Manifest) {}, outcome{60, "", 60, ""}},
-		{"C21 C26 no manifest", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"no manifest", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			remove(t, fsys, files(fsys, "manifest-")...)
 		}, outcome{refuse, errs.CodeUnavailable, 60, ""}},
-		{"C9 newest manifest bad", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"newest manifest bad", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			edit(t, fsys, manifest.FileName(m.Generation), garbage)
 		}, outcome{60, "", 60, ""}},
-		{"C18 newest manifest bad, none before", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"newest manifest bad, none before", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			edit(t, fsys, manifest.FileName(m.Generation), garbage)
 			remove(t, fsys, manifest.FileName(m.Generation-1))
 		}, outcome{refuse, errs.CodeRecoveryIntegrity, 60, ""}},
@@ -282,13 +282,13 @@ func TestStartupAfterDamage(t *testing.T) {
 			edit(t, fsys, manifest.FileName(m.Generation), garbage)
 			edit(t, fsys, manifest.FileName(m.Generation-1), garbage)
 		}, outcome{refuse, errs.CodeRecoveryIntegrity, 60, ""}},
-		{"C28 newest checkpoint bad", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"newest checkpoint bad", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			edit(t, fsys, checkpoint.FileName(20), flip(-100))
 		}, outcome{60, "", 60, ""}},
-		{"C25 newest checkpoint garbage", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"newest checkpoint garbage", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			edit(t, fsys, checkpoint.FileName(20), garbage)
 		}, outcome{60, "", 60, ""}},
-		{"C28 digest of a checkpoint wrong in the manifest", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"digest of a checkpoint wrong in the manifest", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			rewriteManifest(t, fsys, m, func(m *manifest.Manifest) {
 				m.Checkpoints[0].Digest[0] ^= 1
 				m.Checkpoints[1].Digest[0] ^= 1
@@ -297,21 +297,21 @@ func TestStartupAfterDamage(t *testing.T) {
 		{"newest checkpoint missing", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			remove(t, fsys, checkpoint.FileName(20))
 		}, outcome{60, "", 60, ""}},
-		{"C27 all checkpoints bad, log incomplete", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"all checkpoints bad, log incomplete", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			edit(t, fsys, checkpoint.FileName(10), garbage)
 			edit(t, fsys, checkpoint.FileName(20), garbage)
 		}, outcome{refuse, errs.CodeRecoveryIntegrity, refuse, errs.CodeRecoveryIntegrity}},
-		{"C34 all checkpoints bad, no log", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"all checkpoints bad, no log", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			edit(t, fsys, checkpoint.FileName(10), garbage)
 			edit(t, fsys, checkpoint.FileName(20), garbage)
 			remove(t, fsys, files(fsys, "wal-")...)
 		}, outcome{refuse, errs.CodeRecoveryIntegrity, 0, ""}},
-		{"C10 unlisted newer checkpoint", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"unlisted newer checkpoint", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			data, err := fsys.ReadFile(in(checkpoint.FileName(20)))
 			require.NoError(t, err)
 			require.NoError(t, fsys.WriteFile(in(checkpoint.FileName(61)), data))
 		}, outcome{60, "", 60, ""}},
-		{"C6 leftovers", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"leftovers", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			for _, name := range []string{checkpoint.FileName(9999), manifest.FileName(99), wal.SegmentName(7)} {
 				require.NoError(t, fsys.WriteFile(in(name+".tmp"), []byte("partial")))
 			}
@@ -330,7 +330,7 @@ func TestStartupAfterDamage(t *testing.T) {
 		{"recovered below the durable seq", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			rewriteManifest(t, fsys, m, func(m *manifest.Manifest) { m.DurableSeq = 61 })
 		}, outcome{refuse, errs.CodeRecoveryIntegrity, 60, ""}},
-		{"C24 durable seq far below the end", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
+		{"durable seq far below the end", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
 			rewriteManifest(t, fsys, m, func(m *manifest.Manifest) { m.DurableSeq = 5 })
 		}, outcome{60, "", 60, ""}},
 		{"another incarnation", func(t *testing.T, fsys *vfs.Mem, m manifest.Manifest) {
@@ -366,7 +366,7 @@ func TestStartupAfterDamage(t *testing.T) {
 	}
 }
 
-// C11: damage to bytes that a later frame proves to have been durable.
+// Damage to bytes that a later frame proves to have been durable.
 func TestDamageBelowADurableCommitIsRefusedOrEndsHistory(t *testing.T) {
 	fsys, h := fixture(t)
 	names := files(fsys, "wal-")
@@ -399,7 +399,7 @@ func TestDamageBelowADurableCommitIsRefusedOrEndsHistory(t *testing.T) {
 	}
 }
 
-// N7: zeros, garbage and part of a frame behind the last one.
+// Zeros, garbage and part of a frame behind the last one.
 func TestTornTailIsCutOffAndReported(t *testing.T) {
 	tails := map[string][]byte{
 		"zeros":   make([]byte, 100),
@@ -436,7 +436,7 @@ func TestTornTailIsCutOffAndReported(t *testing.T) {
 	})
 }
 
-// N6: what a crash leaves of a segment that was being created.
+// What a crash leaves of a segment that was being created.
 func TestTornCreationOfASegmentIsRemoved(t *testing.T) {
 	for _, size := range []int{0, 1, 50, wal.HeaderSize} {
 		fsys, h := fixture(t)
@@ -448,7 +448,7 @@ func TestTornCreationOfASegmentIsRemoved(t *testing.T) {
 	}
 }
 
-// C22: what a newer version wrote is refused, not skipped, in both modes.
+// What a newer version wrote is refused, not skipped, in both modes.
 func TestNewerSegmentIsRefused(t *testing.T) {
 	fsys, _ := fixture(t)
 	names := files(fsys, "wal-")

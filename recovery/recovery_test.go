@@ -47,7 +47,7 @@ func TestNewStoreIsDurableBeforeOpenReturns(t *testing.T) {
 	require.NotEqual(t, r.Manifest.Incarnation, r2.Manifest.Incarnation)
 }
 
-// C19, C20: one permissive opening is enough, also of a store that is whole.
+// One permissive opening is enough, also of a store that is whole.
 func TestPermissiveMarksTheStoreForEver(t *testing.T) {
 	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
 	permissive := recoverytest.Options{Mode: recovery.Permissive}
@@ -61,7 +61,7 @@ func TestPermissiveMarksTheStoreForEver(t *testing.T) {
 	require.EqualValues(t, 15, h.Last)
 }
 
-// C5, C42: what is before and what is behind a checkpoint, with catalog entries.
+// What is before and what is behind a checkpoint, with catalog entries.
 func TestCheckpointAndLogGiveTheStateAndItsCatalog(t *testing.T) {
 	fsys, h := fixture(t)
 	s, err := recoverytest.Open(fsys, recoverytest.Options{}, h)
@@ -93,7 +93,7 @@ func TestCheckpointAndLogGiveTheStateAndItsCatalog(t *testing.T) {
 	require.Equal(t, errs.CodeProjectNotFound, errs.CodeOf(err))
 }
 
-// N2: runs that end in a crash or in a checkpoint, in any order, with any
+// Runs that end in a crash or in a checkpoint, in any order, with any
 // retention.
 func TestRunsOfAnyKindReopenStrictly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -161,7 +161,7 @@ func large(t testing.TB, commits, effects int, checkpointed bool) *vfs.Mem {
 	return fsys
 }
 
-// N14: the state is a function of the bytes.
+// The state is a function of the bytes.
 func TestParallelRecoveryEqualsSequential(t *testing.T) {
 	for _, checkpointed := range []bool{false, true} {
 		fsys := large(t, 60, 2000, checkpointed)

@@ -6,11 +6,10 @@ import (
 	"strings"
 )
 
-// ComparePredicate is the order of conditions: WHERE, HAVING, joins, check
-// constraints and policies. Numbers of all kinds, Timestamp among them, compare
-// by their exact value, so Integer 5, U256 5 and Float 5.0 are equal here; Text
-// and Json compare with each other by their bytes; other kinds compare with
-// their own kind only, as in Compare.
+// ComparePredicate is the order of conditions. Numbers of all kinds, Timestamp
+// among them, compare by their exact value, so Integer 5, U256 5 and Float 5.0
+// are equal here; Text and Json compare with each other by their bytes; other
+// kinds compare with their own kind only, as in Compare.
 //
 // It is not known, and the condition neither true nor false, if either is Null
 // or NaN or their kinds do not compare.

@@ -178,9 +178,9 @@ func (v Value) Size() int {
 	return len(v.str)
 }
 
-// Compare is the total order used by sorting, MIN and MAX, grouping, DISTINCT
-// and cursors, and it is the order of encoded keys: by kind first, Null lowest,
-// then by content. Integer 5 and U64 5 are different values here.
+// Compare is the total order used by sorting and cursors, and it is the order of
+// encoded keys: by kind first, Null lowest, then by content. Integer 5 and U64 5
+// are different values here.
 func Compare(a, b Value) int {
 	if a.kind != b.kind {
 		return cmp.Compare(a.kind, b.kind)

@@ -36,21 +36,21 @@ func peak(t *testing.T, p setup, steps []step) int64 {
 }
 
 // fullDisk is a disk that has no room beyond its capacity until it is relieved.
-func fullDisk(disk *vfs.Mem, h history, capacity int64) *trouble {
+func fullDisk(disk *vfs.Mem, capacity int64) *trouble {
 	disk.SetCapacity(capacity)
 	return &trouble{
 		happened: func() string { return fmt.Sprintf("the disk has %d bytes", capacity) },
 		mayBreak: func() bool { return true },
 		relieve: func(ctx context.Context, s *store) error {
 			defer disk.SetCapacity(0)
-			return h.onFullDisk(ctx, s)
+			return s.openWhileFull(ctx)
 		},
 	}
 }
 
-// onFullDisk opens the store while the disk is still full: that may fail, but
+// openWhileFull opens the store while the disk is still full: that may fail, but
 // clearly, and must do no harm.
-func (h history) onFullDisk(ctx context.Context, s *store) error {
+func (s *store) openWhileFull(ctx context.Context) error {
 	again := s.on(s.fs)
 	err := again.open(ctx)
 	if err == nil {
@@ -74,7 +74,7 @@ func TestADiskThatFillsUpLosesNothingAndCanBeRelieved(t *testing.T) {
 			sweep(t, stride(17, 170), func(n int64) (bool, error) {
 				capacity := n * grain
 				s := p.on(vfs.NewMem())
-				if err := h.endure(s, steps, fullDisk(s.fs, h, capacity)); err != nil {
+				if err := h.endure(s, steps, fullDisk(s.fs, capacity)); err != nil {
 					return true, fmt.Errorf("%s: a disk of %d bytes: %w", p.name, capacity, err)
 				}
 				runs.Add(1)

@@ -92,8 +92,8 @@ func (h history) endure(s *store, steps []step, tr *trouble) error {
 			}
 			switch {
 			case s.db == nil: // it could not be closed in order, or not opened
-				if err := h.restart(ctx, s, tr); err != nil {
-					return fmt.Errorf("reopened after %w: %w", err, err)
+				if again := h.restart(ctx, s, tr); again != nil {
+					return fmt.Errorf("reopened after (%w): %w", err, again)
 				}
 			case s.db.Err() != nil:
 				return h.broken(ctx, s, tr)

@@ -49,7 +49,7 @@ type rotten struct {
 
 func newRotten(t *testing.T, onClose bool) *rotten {
 	t.Helper()
-	s := newStore(vfs.NewMem(), 0)
+	s := newStore(vfs.NewMem(), aedb.Full)
 	s.cfg.SegmentBytes, s.cfg.Checkpoint.OnClose = 1<<10, onClose
 	steps := smallScript()
 	h, err := record(s, steps)

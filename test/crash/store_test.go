@@ -37,9 +37,6 @@ const dir = "store"
 // patience is how long one life of a store may take before it counts as hung.
 const patience = 60 * time.Second
 
-// long reports whether the exhaustive forms are to be run.
-func long() bool { return os.Getenv("AEDB_LONG") != "" }
-
 // baseSeed is what all random choices hang on.
 func baseSeed(t testing.TB) uint64 {
 	seed := uint64(1)
@@ -54,16 +51,20 @@ func baseSeed(t testing.TB) uint64 {
 	return seed
 }
 
-// stride returns the distance of the operations that a sweep visits.
-func stride(ci, short int) int64 {
+// sized returns the figure for the form of the tests that is being run.
+func sized(long, ci, short int64) int64 {
 	switch {
-	case long():
-		return 1
+	case os.Getenv("AEDB_LONG") != "":
+		return long
 	case testing.Short():
-		return int64(short)
+		return short
 	}
-	return int64(ci)
+	return ci
 }
+
+// stride returns the distance of the points that a sweep visits: in the long form
+// it visits all.
+func stride(ci, short int64) int64 { return sized(1, ci, short) }
 
 // promise is what callers were told: the newest commits that they know to be
 // durable, and to be visible.
@@ -150,7 +151,7 @@ func live(f func(ctx context.Context) error) error {
 	return err
 }
 
-// clear reports an error that a caller could not act upon: one that is not the
+// unclear reports an error that a caller could not act upon: one that is not the
 // engine's, or that only says that the wait has ended.
 func unclear(err error) error {
 	var e *aedb.Error
@@ -163,5 +164,5 @@ func unclear(err error) error {
 	return nil
 }
 
-// modes are the durability modes with their names.
+// modes are the durability modes.
 var modes = []aedb.Durability{aedb.Full, aedb.Batch, aedb.OsBuffered}

@@ -115,7 +115,7 @@ func TestAPowerLossDuringTheRecoveryFromAPowerLossLosesNothingEither(t *testing.
 		t.Run(p.name, func(t *testing.T) {
 			began := time.Now()
 			var points, recoveries atomic.Int64
-			sweep(t, stride(47, 211), func(n int64) (bool, error) {
+			sweep(t, sized(5, 47, 211), func(n int64) (bool, error) {
 				s, op, err := runUntilCrash(p, n, steps)
 				if op == nil || err != nil {
 					return op != nil, err
