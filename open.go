@@ -87,7 +87,7 @@ func OpenNoAuthContext(ctx context.Context, dir string, cfg Config) (*DB, error)
 	db.snapshots.maxAge = cfg.Reads.SnapshotAge
 	db.pins.maxAge = cfg.Reads.SnapshotAge
 	if err := db.start(ctx); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, db.unlock())
 	}
 	return db, nil
 }
@@ -190,7 +190,7 @@ func (db *DB) Close(ctx context.Context) error {
 		err := db.pipeline.Stop(ctx)
 		db.snapshots.closeAll()
 		db.pins.clear()
-		db.closeErr = errors.Join(err, db.lock.Close())
+		db.closeErr = errors.Join(err, db.unlock())
 		close(db.closed)
 		return db.closeErr
 	}
@@ -205,6 +205,14 @@ func (db *DB) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return errs.FromContext(ctx, "waiting for another Close to finish")
 	}
+}
+
+// unlock releases the directory.
+func (db *DB) unlock() error {
+	if err := db.lock.Close(); err != nil {
+		return errs.Wrap(errs.CodeIO, err, "release the lock of %s", db.dir).On(db.dir)
+	}
+	return nil
 }
 
 // alive returns an unavailable error after Close.
