@@ -31,6 +31,7 @@ demo:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	cd test/peers && $(GO) run . -short
 
 # The crash-point and fault sweeps with every fate and every operation.
 sweep:

