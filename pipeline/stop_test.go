@@ -70,11 +70,10 @@ func TestCommitsBesideStopAreDoneOrRefused(t *testing.T) {
 			var mu sync.Mutex
 			answers := map[string]error{}
 			stopped := make(chan error, 1)
+			answered := make(chan struct{}) // twenty commits were
 			together(9, func(caller int) {
 				if caller == 8 {
-					for s.Counters().Commits < 20 {
-						time.Sleep(time.Microsecond)
-					}
+					<-answered
 					stopped <- s.Stop(context.Background())
 					return
 				}
@@ -83,6 +82,9 @@ func TestCommitsBesideStopAreDoneOrRefused(t *testing.T) {
 					_, err := s.commit(set(key, "v"))
 					mu.Lock()
 					answers[key] = err
+					if len(answers) == 20 {
+						close(answered)
+					}
 					mu.Unlock()
 					if err != nil {
 						return
