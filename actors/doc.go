@@ -32,12 +32,21 @@
 // once, a busy one finds more of them waiting. A batch grows with the load and
 // the cost of a write or a sync is shared by as many as asked for it.
 //
+// A sender that will wait for the outcome anyway may Carry its message: where the
+// stage is idle, the sender's goroutine takes the stage's turn and handles the
+// message itself, through as many idle stages as pass it on by Carry. The stages,
+// their order and their mailboxes are the same; two switches between goroutines a
+// stage are saved, which is most of the time of a message that is alone. As soon
+// as there is company, messages wait in mailboxes and batches form.
+//
 // # Ordering
 //
 //  1. A mailbox delivers in the order in which it accepted. One sender's
 //     messages stay in the order of its sends.
 //  2. Steps and performs of one stage never overlap: Perform of a batch has
-//     returned before Step sees the next.
+//     returned before Step sees the next, whoever calls them. Who carries holds
+//     the turn of every stage passed through until the last one has returned, so
+//     nothing can overtake on the way.
 //  3. The order of the actors in Start is the order of the pipeline. A blocking
 //     Send goes only to a mailbox of a later actor; whatever must go back to an
 //     earlier one uses TrySend, and lives with a refusal. This keeps a full
@@ -86,5 +95,6 @@
 // # Goroutines
 //
 // Each actor is one goroutine, owned by its system, labelled for profiles with
-// actor=<name>, and joined by Wait. The package starts no other.
+// actor=<name>, and joined by Wait. The package starts no other. What is carried
+// runs on goroutines of others, and is over before Wait returns.
 package actors

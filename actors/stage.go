@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
 
 // Stage describes one actor that reads a mailbox: its name, its input and its
-// behaviour. All functions are called by the stage's own goroutine, one at a
-// time, so the state behind them needs no lock. The package documentation says
-// in which order they are called and who owns a message when.
+// behaviour. All functions are called one at a time, by the stage's own goroutine
+// or by a sender that carries its message (see Mailbox.Carry), each ordered after
+// the one before, so the state behind them needs no lock. The package
+// documentation says in which order they are called and who owns a message when.
 //
 // In is the message, Out what a step decides: a value, or a pointer to a buffer
 // that the logic reuses, since Perform is done with it before the next Step.
@@ -22,6 +25,11 @@ type Stage[In, Out any] struct {
 	In *Mailbox[In]
 	// MaxBatch is the largest number of messages in one step; 0 stands for 1.
 	MaxBatch int
+	// Yield lets goroutines that are ready to run go first, each time before a
+	// batch is taken: those among them that are about to send become part of the
+	// batch. It suits a stage whose step costs much more per batch than per
+	// message, such as a sync, and costs next to nothing while nobody is ready.
+	Yield bool
 
 	// Step decides what a batch leads to. It is pure: it changes the state of
 	// the stage's logic and nothing else. The batch has one to MaxBatch
@@ -56,7 +64,7 @@ type Stage[In, Out any] struct {
 	Abandoned func(cause error)
 }
 
-func (s *Stage[In, Out]) bind(ctx context.Context) (runner, error) {
+func (s *Stage[In, Out]) bind(sys *System) (runner, error) {
 	switch {
 	case s.Name == "":
 		return nil, errors.New("actors: a stage has no name")
@@ -67,17 +75,23 @@ func (s *Stage[In, Out]) bind(ctx context.Context) (runner, error) {
 	case !s.In.claimed.CompareAndSwap(false, true):
 		return nil, fmt.Errorf("actors: stage %s reads mailbox %s, which another stage reads", s.Name, s.In.name)
 	}
-	return &shell[In, Out]{
-		Stage: *s,
-		ctx:   labelled(ctx, s.Name),
-		batch: make([]In, 0, max(s.MaxBatch, 1)),
-	}, nil
+	sh := &shell[In, Out]{
+		Stage:  *s,
+		system: sys,
+		ctx:    labelled(sys.ctx, s.Name),
+		batch:  make([]In, 0, max(s.MaxBatch, 1)),
+	}
+	if s.Wake == nil { // a carried message could move a deadline that the goroutine waits for
+		s.In.carry = sh.carry
+	}
+	return sh, nil
 }
 
 // shell runs a stage.
 type shell[In, Out any] struct {
 	Stage[In, Out]
-	ctx context.Context // ends when the system is poisoned
+	system *System
+	ctx    context.Context // ends when the system is poisoned
 
 	// batch is what the stage has in hand: taken from the mailbox and not yet
 	// performed. It is emptied when Perform has returned nil, so that after any
@@ -85,8 +99,14 @@ type shell[In, Out any] struct {
 	batch []In
 	alarm *time.Timer // nil until the first deadline
 
+	// carried is what batch is, for the sender that carries: empty, or one
+	// message. Guarded by the mailbox's turn.
+	carried [1]In
+	held    []In // carried[:0] or carried[:1]
+
 	handled      atomic.Uint64
 	batches      atomic.Uint64
+	carries      atomic.Uint64
 	wakeups      atomic.Uint64
 	busyNanos    atomic.Int64
 	largestBatch atomic.Int64
@@ -105,23 +125,18 @@ func (s *shell[In, Out]) run() error {
 	// that a busy stage reads the clock once per batch.
 	now := time.Now()
 	for {
+		s.yield()
 		s.batch = s.In.take(s.batch)
 		if len(s.batch) == 0 {
 			var open bool
 			if s.batch, open = s.In.await(s.batch, s.deadline(now)); !open {
 				break
 			}
+			s.yield()
+			s.batch = s.In.take(s.batch)
 			now = time.Now()
 		}
-		if s.ctx.Err() != nil {
-			return context.Cause(s.ctx)
-		}
-		out, err := s.Step(now, s.batch)
-		if err == nil && s.Perform != nil {
-			err = s.Perform(s.ctx, out)
-		}
-		after := time.Now()
-		s.record(after.Sub(now))
+		after, err := s.handle(now)
 		if err != nil {
 			return err
 		}
@@ -132,6 +147,9 @@ func (s *shell[In, Out]) run() error {
 	if s.alarm != nil {
 		s.alarm.Stop()
 	}
+	// A message that was carried in before the mailbox closed is handled first.
+	s.In.turn.Lock()
+	defer s.In.turn.Unlock()
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
@@ -139,6 +157,76 @@ func (s *shell[In, Out]) run() error {
 		return s.Drained(s.ctx)
 	}
 	return nil
+}
+
+func (s *shell[In, Out]) yield() {
+	if s.Yield {
+		runtime.Gosched()
+	}
+}
+
+// handle takes the turn for the batch in hand.
+func (s *shell[In, Out]) handle(now time.Time) (after time.Time, err error) {
+	s.In.turn.Lock()
+	defer s.In.turn.Unlock()
+	if s.ctx.Err() != nil {
+		return now, context.Cause(s.ctx)
+	}
+	err = s.step(now, s.batch)
+	after = time.Now()
+	s.record(after.Sub(now))
+	return after, err
+}
+
+// step handles a batch. REQUIRES: the turn is held.
+func (s *shell[In, Out]) step(now time.Time, batch []In) error {
+	out, err := s.Step(now, batch)
+	if err == nil && s.Perform != nil {
+		err = s.Perform(s.ctx, out)
+	}
+	s.In.handled += uint64(len(batch))
+	return err
+}
+
+// carry handles a message on the goroutine of its sender. A failure poisons the
+// system as one on the stage's own goroutine does, which then aborts the message.
+// REQUIRES: the turn is held; it is given back.
+func (s *shell[In, Out]) carry(msg In) {
+	defer s.In.turn.Unlock()
+	s.carried[0] = msg
+	s.held = s.carried[:1]
+	if err := s.tryCarried(); err != nil {
+		s.system.Poison(fmt.Errorf("actor %s: %w", s.Name, err))
+		return
+	}
+	s.carries.Add(1)
+	s.handled.Add(1)
+	s.batches.Add(1)
+	clear(s.held)
+	s.held = s.held[:0]
+}
+
+// tryCarried is the step of the message that is carried. It returns a panic, and
+// the end of the goroutine by runtime.Goexit, as errors.
+func (s *shell[In, Out]) tryCarried() (err error) {
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if v := recover(); v != nil {
+			s.panicked()
+			err = &PanicError{Actor: s.Name, Value: v, Stack: debug.Stack()}
+			return
+		}
+		s.system.Poison(fmt.Errorf("actor %s: a goroutine that carried a message was ended by runtime.Goexit", s.Name))
+	}()
+	err = s.step(time.Now(), s.held)
+	returned = true
+	return err
 }
 
 // deadline returns the channel on which the stage is to be woken, nil if only a
@@ -183,10 +271,14 @@ func (s *shell[In, Out]) abandon(cause error) {
 	abort := func(msg In) {
 		try(s, func() error { s.Abort(msg, cause); return nil })
 	}
-	for _, msg := range s.batch {
-		abort(msg)
+	s.In.turn.Lock() // whoever carries is done, or has failed and left what it held
+	defer s.In.turn.Unlock()
+	for _, hand := range [][]In{s.held, s.batch} {
+		for _, msg := range hand {
+			abort(msg)
+		}
+		clear(hand)
 	}
-	clear(s.batch)
 	for msg := range s.In.c {
 		s.In.received.Add(1)
 		abort(msg)
@@ -201,6 +293,7 @@ func (s *shell[In, Out]) stats() Stats {
 		Name:         s.Name,
 		Handled:      s.handled.Load(),
 		Batches:      s.batches.Load(),
+		Carried:      s.carries.Load(),
 		Wakeups:      s.wakeups.Load(),
 		LargestBatch: int(s.largestBatch.Load()),
 		Busy:         time.Duration(s.busyNanos.Load()),

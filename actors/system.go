@@ -14,9 +14,9 @@ import (
 
 // Actor is what a System runs: a *Stage or a *Worker.
 type Actor interface {
-	// bind checks the description and returns its running side. The context ends
-	// when the system is poisoned.
-	bind(ctx context.Context) (runner, error)
+	// bind checks the description and returns its running side, a part of the
+	// system.
+	bind(s *System) (runner, error)
 }
 
 // runner is an actor as the system handles it.
@@ -67,7 +67,7 @@ func Start(onPoison func(cause error), actors ...Actor) (*System, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s := &System{ctx: ctx, cancel: cancel, onPoison: onPoison}
 	for _, a := range actors {
-		r, err := a.bind(ctx)
+		r, err := a.bind(s)
 		if err != nil {
 			cancel(err)
 			return nil, err
@@ -171,9 +171,11 @@ type Stats struct {
 	// took them, Wakeups the steps without a message; LargestBatch is the
 	// largest number of messages in one step.
 	Handled, Batches, Wakeups uint64
-	LargestBatch              int
+	// Carried counts the batches, of one message, that a sender handled itself.
+	Carried      uint64
+	LargestBatch int
 	// Busy is the time spent in Step and Perform, including waits of Perform
-	// for room in the next mailbox.
+	// for room in the next mailbox. That of carried messages is not in it.
 	Busy time.Duration
 	// Panics counts panics of the actor's functions.
 	Panics uint64

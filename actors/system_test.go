@@ -23,8 +23,9 @@ type request struct {
 }
 
 func (r *request) abort(cause error) {
-	r.cause = cause
-	r.aborted.Add(1)
+	if r.aborted.CompareAndSwap(0, 1) {
+		r.cause = cause
+	}
 }
 
 // forward returns a stage that sends its batches on to next.
@@ -34,11 +35,10 @@ func forward(name string, in, next *Mailbox[*request]) *Stage[*request, []*reque
 		Step: func(_ time.Time, batch []*request) ([]*request, error) { return batch, nil },
 		Perform: func(ctx context.Context, batch []*request) error {
 			for i, r := range batch {
-				if err := next.Send(ctx, r); err != nil {
-					// The rest is the shell's to abort; what was sent is not.
-					clear(batch[:i])
-					return err
+				if err := next.Carry(ctx, r); err != nil {
+					return err // the rest is the shell's to abort
 				}
+				batch[i] = nil // given away
 			}
 			return nil
 		},
@@ -93,7 +93,11 @@ func flood(in *Mailbox[*request]) (accepted func() []*request) {
 		group.Go(func() {
 			for n := 0; ; n++ {
 				r := &request{n: n*senders + id}
-				if in.Send(context.Background(), r) != nil {
+				send := in.Send
+				if id%2 == 0 {
+					send = in.Carry
+				}
+				if send(context.Background(), r) != nil {
 					return
 				}
 				lists[id] = append(lists[id], r)

@@ -19,14 +19,14 @@ type Worker struct {
 	Run func(ctx context.Context) error
 }
 
-func (w *Worker) bind(ctx context.Context) (runner, error) {
+func (w *Worker) bind(s *System) (runner, error) {
 	switch {
 	case w.Name == "":
 		return nil, errors.New("actors: a worker has no name")
 	case w.Run == nil:
 		return nil, fmt.Errorf("actors: worker %s needs Run", w.Name)
 	}
-	own, cancel := context.WithCancelCause(labelled(ctx, w.Name))
+	own, cancel := context.WithCancelCause(labelled(s.ctx, w.Name))
 	return &job{Worker: *w, ctx: own, cancel: cancel}, nil
 }
 

@@ -1,0 +1,129 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// goroutineOf returns a function that tells whether it is called on the goroutine
+// that called goroutineOf.
+func goroutineOf() func() bool {
+	id := func() string {
+		buf := make([]byte, 64)
+		return string(buf[:runtime.Stack(buf, false)][:20])
+	}
+	mine := id()
+	return func() bool { return id() == mine }
+}
+
+func TestCarryHandlesTheMessageOnTheSendersGoroutineThroughIdleStages(t *testing.T) {
+	var here func() bool
+	carried := false
+	s, in := threeStages(t, func(*request) error { carried = here(); return nil })
+	here = goroutineOf()
+	r := &request{}
+	require.NoError(t, in.Carry(t.Context(), r))
+	require.EqualValues(t, 1, r.handled.Load(), "handled when Carry returns")
+	require.True(t, carried)
+	for _, stats := range s.Stats() {
+		require.EqualValues(t, 1, stats.Carried, stats.Name)
+		require.EqualValues(t, 1, stats.Handled, stats.Name)
+		require.EqualValues(t, 1, stats.Mailbox.Sent, stats.Name)
+		require.EqualValues(t, 1, stats.Mailbox.Received, stats.Name)
+	}
+	require.NoError(t, s.Stop(t.Context()))
+	require.ErrorIs(t, in.Carry(t.Context(), &request{}), ErrStopped)
+}
+
+func TestCarryQueuesBehindABusyStage(t *testing.T) {
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	var order []int
+	s, in := threeStages(t, func(r *request) error {
+		if r.n == 0 {
+			close(entered)
+			<-proceed
+		}
+		order = append(order, r.n)
+		return nil
+	})
+	var first sync.WaitGroup
+	first.Go(func() { _ = in.Carry(context.Background(), &request{n: 0}) })
+	<-entered
+	require.NoError(t, in.Carry(t.Context(), &request{n: 1}), "returns though the stage is busy")
+	require.NoError(t, in.Send(t.Context(), &request{n: 2}))
+	close(proceed)
+	first.Wait()
+	require.NoError(t, s.Stop(t.Context()))
+	require.Equal(t, []int{0, 1, 2}, order)
+}
+
+func TestCarryThatFailsPoisonsAndItsMessageIsAborted(t *testing.T) {
+	broken := errors.New("disk is gone")
+	for name, fail := range map[string]func() error{
+		"an error": func() error { return broken },
+		"a panic":  func() error { panic(broken) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, in := threeStages(t, func(*request) error { return fail() })
+			r := &request{}
+			require.NoError(t, in.Carry(t.Context(), r), "accepted: it is answered, not returned")
+			s.Wait()
+			require.ErrorIs(t, s.Cause(), broken)
+			require.ErrorContains(t, s.Cause(), "actor third")
+			require.EqualValues(t, 1, r.aborted.Load())
+			require.EqualValues(t, 0, r.handled.Load())
+			require.Error(t, in.Carry(t.Context(), &request{}))
+		})
+	}
+}
+
+func TestStopWaitsForWhatIsCarried(t *testing.T) {
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	s, in := threeStages(t, func(*request) error { close(entered); <-proceed; return nil })
+	r := &request{}
+	var sender, stopper sync.WaitGroup
+	sender.Go(func() { _ = in.Carry(context.Background(), r) })
+	<-entered
+	stopped := make(chan struct{})
+	stopper.Go(func() { defer close(stopped); _ = s.Stop(context.Background()) })
+	select {
+	case <-stopped:
+		t.Fatal("stopped while a message was being handled")
+	case <-time.After(10 * time.Millisecond): // no proof, but a chance to fail
+	}
+	close(proceed)
+	sender.Wait()
+	stopper.Wait()
+	require.NoError(t, s.Cause())
+	require.EqualValues(t, 1, r.handled.Load())
+}
+
+func TestCarryToAStageWithDeadlinesIsASend(t *testing.T) {
+	in := NewMailbox[*request]("in", 1)
+	stage := answer("only", in, func(*request) error { return nil })
+	stage.Wake = func() (time.Time, bool) { return time.Time{}, false }
+	s, err := Start(nil, stage)
+	require.NoError(t, err)
+	require.NoError(t, in.Carry(t.Context(), &request{}))
+	require.NoError(t, s.Stop(t.Context()))
+	require.EqualValues(t, 0, s.Stats()[0].Carried)
+	require.EqualValues(t, 1, s.Stats()[0].Handled)
+}
+
+func BenchmarkCarryThroughTwoStages(b *testing.B) {
+	a, c := NewMailbox[*request]("a", 4), NewMailbox[*request]("c", 4)
+	s, err := Start(nil, forward("first", a, c), answer("second", c, func(*request) error { return nil }))
+	require.NoError(b, err)
+	r := &request{}
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = a.Carry(context.Background(), r)
+	}
+	require.NoError(b, s.Stop(context.Background()))
+}
