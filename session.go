@@ -8,6 +8,7 @@ import (
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/record"
 )
 
@@ -57,15 +58,33 @@ func (s *Session) usable() error {
 // the admission; if it ends before the envelope is sequenced, the envelope is
 // withdrawn, and the ticket says so.
 func (s *Session) Submit(ctx context.Context, env Envelope) (*Ticket, error) {
-	if err := s.usable(); err != nil {
+	t, err := s.submit(ctx, &env, (*pipeline.Pipeline).Submit)
+	if err != nil {
 		return nil, err
 	}
-	r, err := s.prepare(&env)
+	return &t, nil
+}
+
+// submit prepares an envelope and hands it over.
+func (s *Session) submit(ctx context.Context, env *Envelope, hand handover) (Ticket, error) {
+	if err := s.usable(); err != nil {
+		return Ticket{}, err
+	}
+	r, err := s.prepare(env)
 	if err != nil {
 		s.db.pipeline.Refused(err)
-		return nil, err
+		return Ticket{}, err
 	}
-	return s.submit(ctx, r)
+	return s.hand(ctx, r, hand)
+}
+
+// handover is how a request is given to the pipeline: by Submit, or by Carry if
+// its ticket is waited for at once.
+type handover func(*pipeline.Pipeline, context.Context, *msgs.Request) (*msgs.Ticket, error)
+
+func (s *Session) hand(ctx context.Context, r *msgs.Request, hand handover) (Ticket, error) {
+	t, err := hand(s.db.pipeline, ctx, r)
+	return Ticket{ticket: t, db: s.db}, err
 }
 
 // prepare binds an envelope to the published catalog.
@@ -82,17 +101,9 @@ func (s *Session) prepare(env *Envelope) (*msgs.Request, error) {
 	return r, err
 }
 
-func (s *Session) submit(ctx context.Context, r *msgs.Request) (*Ticket, error) {
-	t, err := s.db.pipeline.Submit(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return &Ticket{ticket: t, db: s.db}, nil
-}
-
 // CommitEnvelope submits an envelope and waits for the given finality.
 func (s *Session) CommitEnvelope(ctx context.Context, env Envelope, finality Finality) (Result, error) {
-	t, err := s.Submit(ctx, env)
+	t, err := s.submit(ctx, &env, (*pipeline.Pipeline).Carry)
 	if err != nil {
 		return Result{}, err
 	}

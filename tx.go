@@ -9,6 +9,7 @@ import (
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/state"
 )
 
@@ -285,7 +286,7 @@ func (tx *Tx) commit(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	t, err := tx.session.submit(ctx, r)
+	t, err := tx.session.hand(ctx, r, (*pipeline.Pipeline).Carry)
 	if err != nil {
 		return Result{}, err
 	}

@@ -25,11 +25,13 @@ type Stage[In, Out any] struct {
 	In *Mailbox[In]
 	// MaxBatch is the largest number of messages in one step; 0 stands for 1.
 	MaxBatch int
-	// Yield lets goroutines that are ready to run go first, each time before a
-	// batch is taken: those among them that are about to send become part of the
-	// batch. It suits a stage whose step costs much more per batch than per
-	// message, such as a sync, and costs next to nothing while nobody is ready.
-	Yield bool
+	// Yield is asked before a batch is taken, and answers whether messages are
+	// expected from goroutines that are ready to run: then they go first, and what
+	// they send becomes part of the batch. It suits a stage whose step costs much
+	// more per batch than per message, such as a sync. It should answer false
+	// unless there is good reason: giving up the processor can cost a whole slice
+	// of whoever else wants it. Nil for never.
+	Yield func() bool
 
 	// Step decides what a batch leads to. It is pure: it changes the state of
 	// the stage's logic and nothing else. The batch has one to MaxBatch
@@ -160,7 +162,7 @@ func (s *shell[In, Out]) run() error {
 }
 
 func (s *shell[In, Out]) yield() {
-	if s.Yield {
+	if s.Yield != nil && s.Yield() {
 		runtime.Gosched()
 	}
 }

@@ -69,7 +69,7 @@ func (b *bench) prepare(env msgs.Envelope) (*msgs.Request, error) {
 
 // send executes one prepared request as an epoch of its own.
 func (b *bench) send(r *msgs.Request) (msgs.Answer, error) {
-	r.Ticket = msgs.NewTicket(nil)
+	r.Ticket = msgs.NewTicket(nil, 0)
 	e := &msgs.Epoch{Micros: b.micros, Requests: []*msgs.Request{r}}
 	b.a.Step(e)
 	require.Len(b.t, e.Answers, 1)
@@ -241,7 +241,7 @@ func TestOneFailureOfAnEpochDoesNotTouchTheOthers(t *testing.T) {
 	for _, m := range []msgs.Mutation{insert(1), insert(1), insert(2)} {
 		r, err := b.prepare(msgs.Envelope{Mutations: []msgs.Mutation{m}})
 		require.NoError(t, err)
-		r.Ticket = msgs.NewTicket(nil)
+		r.Ticket = msgs.NewTicket(nil, 0)
 		e.Requests = append(e.Requests, r)
 	}
 	second := e.Requests[1].Ticket
@@ -273,7 +273,7 @@ func TestACommitTooLargeForTheLogIsRefused(t *testing.T) {
 }
 
 func TestAbortAnswersEverythingInTheEpoch(t *testing.T) {
-	first, second := msgs.NewTicket(nil), msgs.NewTicket(nil)
+	first, second := msgs.NewTicket(nil, 0), msgs.NewTicket(nil, 0)
 	cause := errors.New("disk gone")
 	Abort(&msgs.Epoch{Requests: []*msgs.Request{{Ticket: first}}, Answers: make([]msgs.Answer, 1)}, cause) // broken off
 	Abort(&msgs.Epoch{Answers: []msgs.Answer{{Ticket: second}}}, cause)

@@ -116,7 +116,7 @@ func (r *rig) tryPrepare(env msgs.Envelope) (*msgs.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.Ticket = msgs.NewTicket(nil)
+	q.Ticket = msgs.NewTicket(nil, 0)
 	if env.IdempotencyKey != nil {
 		q.Idempotency = record.IdempotencyKey("", false, *env.IdempotencyKey)
 		q.Fingerprint = executor.Fingerprint(&env)

@@ -57,19 +57,37 @@ type StageTimes struct {
 // Ticket is the promise of an answer to one request. The pipeline resolves it
 // once; any number of goroutines may wait.
 type Ticket struct {
-	donec    chan struct{}
-	resolved atomic.Bool
-	result   Result
-	err      error
-	// release gives back what admission took; called once, on resolution.
-	release func()
+	claimed atomic.Bool // somebody answers
+	// waiting is nil, then what the first to wait has made, and in the end
+	// answered. Result and err are written before that.
+	waiting atomic.Pointer[signal]
+	result  Result
+	err     error
+
+	share Share
+	size  int64
 }
 
-// NewTicket returns an unresolved ticket. release may be nil; it is called once
-// when the ticket is resolved.
-func NewTicket(release func()) *Ticket {
-	return &Ticket{donec: make(chan struct{}), release: release}
+// Share takes back what a request holds of a common limit.
+type Share interface {
+	// Leave gives size bytes back.
+	Leave(size int64)
 }
+
+// signal is closed when the ticket it belongs to is answered. Most tickets are
+// answered before anybody waits, and need none.
+type signal struct{ donec chan struct{} }
+
+// answered is the signal of every ticket that has its answer.
+var answered = func() *signal {
+	s := &signal{donec: make(chan struct{})}
+	close(s.donec)
+	return s
+}()
+
+// NewTicket returns an unresolved ticket. On its resolution, size bytes are
+// given back to share, which may be nil.
+func NewTicket(share Share, size int64) *Ticket { return &Ticket{share: share, size: size} }
 
 // Resolve answers the ticket. Only the first call counts.
 func (t *Ticket) Resolve(r Result) { t.answer(r, nil) }
@@ -78,32 +96,45 @@ func (t *Ticket) Resolve(r Result) { t.answer(r, nil) }
 func (t *Ticket) Reject(err error) { t.answer(Result{}, err) }
 
 func (t *Ticket) answer(r Result, err error) {
-	if !t.resolved.CompareAndSwap(false, true) {
+	if !t.claimed.CompareAndSwap(false, true) {
 		return
 	}
 	t.result, t.err = r, err
-	if t.release != nil {
-		t.release()
+	if t.share != nil {
+		t.share.Leave(t.size)
 	}
-	close(t.donec)
+	if s := t.waiting.Swap(answered); s != nil {
+		close(s.donec)
+	}
 }
 
 // Done is closed when the ticket is resolved.
-func (t *Ticket) Done() <-chan struct{} { return t.donec }
+func (t *Ticket) Done() <-chan struct{} {
+	s := t.waiting.Load()
+	if s == nil {
+		s = &signal{donec: make(chan struct{})}
+		if !t.waiting.CompareAndSwap(nil, s) {
+			s = t.waiting.Load()
+		}
+	}
+	return s.donec
+}
 
 // Wait returns the answer: the commit is visible, or it never happened. A
 // context that ends first abandons the wait, not the commit; the error then has
 // the code commit_outcome_unknown and matches the context's error.
 func (t *Ticket) Wait(ctx context.Context) (Result, error) {
-	select {
-	case <-t.donec:
+	if t.waiting.Load() == answered {
 		return t.result, t.err
-	default:
 	}
+	donec := t.Done()
 	select {
-	case <-t.donec:
+	case <-donec:
 		return t.result, t.err
 	case <-ctx.Done():
+		if t.waiting.Load() == answered { // both have happened: the answer counts
+			return t.result, t.err
+		}
 		return Result{}, errs.Wrap(errs.CodeOutcomeUnknown, ctx.Err(),
 			"the wait was abandoned; the commit may still be applied")
 	}

@@ -12,9 +12,14 @@ import (
 	"github.com/empyrealapp/aedb-go/msgs"
 )
 
+// share counts the bytes that came back.
+type share int64
+
+func (s *share) Leave(size int64) { *s += share(size) }
+
 func TestOnlyTheFirstAnswerOfATicketCounts(t *testing.T) {
-	released := 0
-	ticket := msgs.NewTicket(func() { released++ })
+	released := share(0)
+	ticket := msgs.NewTicket(&released, 3)
 	ticket.Resolve(msgs.Result{CommitSeq: 7})
 	ticket.Reject(errors.New("too late"))
 	ticket.Resolve(msgs.Result{CommitSeq: 8})
@@ -22,12 +27,12 @@ func TestOnlyTheFirstAnswerOfATicketCounts(t *testing.T) {
 	r, err := ticket.Wait(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 7, r.CommitSeq)
-	require.Equal(t, 1, released)
+	require.EqualValues(t, 3, released)
 }
 
 func TestATicketIsAnsweredOnceHoweverManyAnswer(t *testing.T) {
-	released := 0
-	ticket := msgs.NewTicket(func() { released++ })
+	released := share(0)
+	ticket := msgs.NewTicket(&released, 3)
 	var all sync.WaitGroup
 	for i := range 32 {
 		all.Go(func() { ticket.Resolve(msgs.Result{CommitSeq: uint64(i)}) })
@@ -37,14 +42,14 @@ func TestATicketIsAnsweredOnceHoweverManyAnswer(t *testing.T) {
 		})
 	}
 	all.Wait()
-	require.Equal(t, 1, released)
+	require.EqualValues(t, 3, released)
 	<-ticket.Done()
 }
 
 func TestAnEndedContextAbandonsTheWaitAndSaysSo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	ticket := msgs.NewTicket(nil)
+	ticket := msgs.NewTicket(nil, 0)
 	_, err := ticket.Wait(ctx)
 	require.ErrorIs(t, err, errs.ErrOutcomeUnknown)
 	require.ErrorIs(t, err, context.Canceled)

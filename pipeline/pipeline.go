@@ -151,8 +151,19 @@ func (p *Pipeline) History() *publisher.History { return p.history }
 // Submit admits a prepared request, which is the pipeline's from then on, and
 // returns its ticket. Any error means that the request has no effect.
 func (p *Pipeline) Submit(ctx context.Context, r *msgs.Request) (*msgs.Ticket, error) {
+	return p.submit(ctx, r, false)
+}
+
+// Carry is Submit for a caller that is about to wait for the ticket. A request
+// that is alone in the pipeline is carried by the caller's goroutine as far as it
+// gets without waiting for a sync, and its ticket is mostly answered on return.
+func (p *Pipeline) Carry(ctx context.Context, r *msgs.Request) (*msgs.Ticket, error) {
+	return p.submit(ctx, r, true)
+}
+
+func (p *Pipeline) submit(ctx context.Context, r *msgs.Request, carry bool) (*msgs.Ticket, error) {
 	flush := r.Flush
-	ticket, err := p.admit(ctx, r)
+	ticket, err := p.admit(ctx, r, carry)
 	if err != nil && !flush {
 		p.metrics.refuse(err)
 	}
@@ -162,7 +173,7 @@ func (p *Pipeline) Submit(ctx context.Context, r *msgs.Request) (*msgs.Ticket, e
 // Refused counts a request that was refused before it could be submitted.
 func (p *Pipeline) Refused(err error) { p.metrics.refuse(err) }
 
-func (p *Pipeline) admit(ctx context.Context, r *msgs.Request) (*msgs.Ticket, error) {
+func (p *Pipeline) admit(ctx context.Context, r *msgs.Request, carry bool) (*msgs.Ticket, error) {
 	if ctx.Err() != nil {
 		return nil, errs.FromContext(ctx, "before admission; the request has no effect")
 	}
@@ -170,16 +181,19 @@ func (p *Pipeline) admit(ctx context.Context, r *msgs.Request) (*msgs.Ticket, er
 	if err := p.admission.enter(ctx, size); err != nil {
 		return nil, err
 	}
-	ticket := msgs.NewTicket(func() { p.admission.leave(size) })
+	ticket := msgs.NewTicket(p.admission, size)
 	r.Ctx, r.Ticket, r.Admitted = ctx, ticket, time.Now()
-	if err := p.enqueue(ctx, r); err != nil {
-		p.admission.leave(size)
+	if err := p.enqueue(ctx, r, carry); err != nil {
+		p.admission.Leave(size)
 		return nil, err
 	}
 	return ticket, nil
 }
 
-func (p *Pipeline) enqueue(ctx context.Context, r *msgs.Request) error {
+func (p *Pipeline) enqueue(ctx context.Context, r *msgs.Request, carry bool) error {
+	if carry && p.admission.alone() {
+		return p.sendError(ctx, p.requests.Carry(ctx, r), waitingForRoom)
+	}
 	if !p.cfg.FailFast || r.Flush { // a flush brings no load, only order
 		return p.sendError(ctx, p.requests.Send(ctx, r), waitingForRoom)
 	}

@@ -20,8 +20,9 @@ const maxGather = 64
 
 func (p *Pipeline) sequencerStage(s *sequencer.Sequencer) actors.Actor {
 	return &actors.Stage[*msgs.Request, sequencer.Order]{
-		Name: "sequencer", In: p.requests, MaxBatch: p.cfg.EpochCommits,
+		Name: "sequencer", In: p.requests, MaxBatch: p.cfg.EpochCommits, Yield: p.admission.expectsMore,
 		Step: func(_ time.Time, batch []*msgs.Request) (sequencer.Order, error) {
+			p.admission.settle()
 			return s.Step(p.clock.Now().UnixMicro(), batch), nil
 		},
 		Perform: func(ctx context.Context, o sequencer.Order) error {
@@ -32,13 +33,11 @@ func (p *Pipeline) sequencerStage(s *sequencer.Sequencer) actors.Actor {
 				}
 				r.Ticket.Reject(err)
 			}
-			now := time.Now()
 			for _, e := range o.Epochs {
-				e.Passage.Sequenced = now
 				p.metrics.epoch(e)
 			}
 			for i, e := range o.Epochs {
-				if err := p.epochs.Send(ctx, e); err != nil {
+				if err := pass(ctx, p.epochs, e, len(e.Requests)); err != nil {
 					// The system is poisoned. What was sent before may reach the log yet,
 					// so the shell must not abort the whole batch: only what is left here is
 					// known to have no effect.
@@ -62,17 +61,31 @@ func (p *Pipeline) sequencerStage(s *sequencer.Sequencer) actors.Actor {
 func (p *Pipeline) applierStage(a *applier.Applier) actors.Actor {
 	return &actors.Stage[*msgs.Epoch, *msgs.Epoch]{
 		Name: "applier", In: p.epochs, MaxBatch: 1,
-		Step: func(_ time.Time, batch []*msgs.Epoch) (*msgs.Epoch, error) {
+		Step: func(now time.Time, batch []*msgs.Epoch) (*msgs.Epoch, error) {
+			batch[0].Passage.Sequenced = now
 			a.Step(batch[0])
 			return batch[0], nil
 		},
 		Perform: func(ctx context.Context, e *msgs.Epoch) error {
-			e.Passage.Applied = time.Now()
 			p.metrics.apply(e)
-			return p.changes.Send(ctx, e)
+			return pass(ctx, p.changes, e, len(e.Answers))
 		},
 		Abort: p.abortUnapplied,
 	}
+}
+
+// company is the number of requests from which on a stage hands its work to the
+// goroutine of the next instead of carrying it there: enough work for two
+// processors to share.
+const company = 16
+
+// pass gives a message to a later stage: by hand while it is small, so that no
+// goroutine has to be woken for it.
+func pass[T any](ctx context.Context, next *actors.Mailbox[T], msg T, requests int) error {
+	if requests < company {
+		return next.Carry(ctx, msg)
+	}
+	return next.Send(ctx, msg)
 }
 
 // abortUnapplied answers an epoch that has not reached the writer.
@@ -94,27 +107,47 @@ func (p *Pipeline) abortWritten(epochs []*msgs.Epoch, cause error) {
 }
 
 func (p *Pipeline) writerStage(w *walwriter.Writer) actors.Actor {
+	var began time.Time // of the step in hand
+	var unsaid *msgs.Written
+	// tell lets the fsyncer know of what was written. Where nothing is synced
+	// unless somebody asks, it is told when somebody does, of all at once.
+	tell := func(ctx context.Context, written *msgs.Written) error {
+		if unsaid != nil {
+			written.Bytes += unsaid.Bytes
+			unsaid = nil
+		}
+		if p.cfg.Durability == OsBuffered && !written.MustSync && written.Retired == nil && len(written.Sealed) == 0 {
+			unsaid = written
+			return nil
+		}
+		return p.written.Send(ctx, written)
+	}
 	return &actors.Stage[*msgs.Epoch, *walwriter.Plan]{
 		Name: "writer", In: p.changes, MaxBatch: maxGather,
-		Step: w.Step,
+		Step: func(now time.Time, batch []*msgs.Epoch) (*walwriter.Plan, error) {
+			began = now
+			for _, e := range batch {
+				e.Passage.Applied = now
+			}
+			return w.Step(now, batch)
+		},
 		Perform: func(ctx context.Context, plan *walwriter.Plan) error {
-			start := time.Now()
 			written, err := p.log.Perform(plan)
 			if err != nil {
 				return err
 			}
 			now := time.Now()
-			p.metrics.write(plan, now.Sub(start))
+			p.metrics.write(plan, now.Sub(began))
 			for _, e := range plan.Epochs {
 				e.Passage.Written = now
 			}
 			if p.cfg.Durability == Full {
 				written.Epochs = plan.Epochs
-			} else if err := p.publications.Send(ctx, &msgs.Publication{Epochs: plan.Epochs}); err != nil {
+			} else if err := pass(ctx, p.publications, &msgs.Publication{Epochs: plan.Epochs}, len(plan.Epochs[0].Answers)); err != nil {
 				closeRetired(written)
 				return err
 			}
-			if err := p.written.Send(ctx, written); err != nil {
+			if err := tell(ctx, written); err != nil {
 				closeRetired(written)
 				// The system is poisoned. Epochs that the publisher has are no longer
 				// the shell's to abort.
@@ -123,6 +156,12 @@ func (p *Pipeline) writerStage(w *walwriter.Writer) actors.Actor {
 			return nil
 		},
 		Abort: func(e *msgs.Epoch, cause error) { p.abortWritten([]*msgs.Epoch{e}, cause) },
+		Drained: func(ctx context.Context) error {
+			if unsaid == nil {
+				return nil
+			}
+			return p.written.Send(ctx, unsaid)
+		},
 	}
 }
 
@@ -143,10 +182,10 @@ func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
 		if o.Publication == nil {
 			return nil
 		}
-		return p.publications.Send(ctx, o.Publication)
+		return p.publications.Carry(ctx, o.Publication)
 	}
 	return &actors.Stage[*msgs.Written, walwriter.Order]{
-		Name: "fsyncer", In: p.written, MaxBatch: maxGather,
+		Name: "fsyncer", In: p.written, MaxBatch: maxGather, Yield: p.admission.expectsMore,
 		Step: func(now time.Time, batch []*msgs.Written) (walwriter.Order, error) {
 			return f.Step(now, batch), nil
 		},

@@ -48,7 +48,7 @@ func (c *chain) epoch(n int) *msgs.Epoch {
 			w.Put(space, key, binary.BigEndian.AppendUint64(nil, w.Seq()))
 		})
 		e.Sets = append(e.Sets, set)
-		e.Answers = append(e.Answers, msgs.Answer{Ticket: msgs.NewTicket(nil), Seq: set.Seq})
+		e.Answers = append(e.Answers, msgs.Answer{Ticket: msgs.NewTicket(nil, 0), Seq: set.Seq})
 	}
 	c.image = c.images[c.working.Seq()]
 	e.Image = c.image

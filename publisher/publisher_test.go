@@ -74,7 +74,7 @@ func TestEpochIsPublishedWhenItsRuleIsMet(t *testing.T) {
 func TestEpochWithoutCommitsWaitsForThoseItRefersTo(t *testing.T) {
 	chain := newChain()
 	original := chain.epoch(1)
-	duplicate := &msgs.Epoch{Image: chain.image, Answers: []msgs.Answer{{Ticket: msgs.NewTicket(nil), Seq: 1, Outcome: msgs.Duplicate}}}
+	duplicate := &msgs.Epoch{Image: chain.image, Answers: []msgs.Answer{{Ticket: msgs.NewTicket(nil, 0), Seq: 1, Outcome: msgs.Duplicate}}}
 	p := New(Rule{SyncFirst: true}, 0)
 	require.Empty(t, p.Step([]*msgs.Publication{written(original), written(duplicate)}).Epochs)
 	require.Equal(t, []*msgs.Epoch{original, duplicate}, p.Waiting())
@@ -174,8 +174,8 @@ func TestAnswerTellsTheDurableHeadAndTheTimeInEachStage(t *testing.T) {
 	at := func(ms int) time.Time { return time.UnixMilli(1_700_000_000_000 + int64(ms)) }
 	e := &msgs.Epoch{
 		Answers: []msgs.Answer{
-			{Ticket: msgs.NewTicket(nil), Seq: 7, Admitted: at(0)},
-			{Ticket: msgs.NewTicket(nil), Seq: 3, Outcome: msgs.Duplicate, Admitted: at(1)},
+			{Ticket: msgs.NewTicket(nil, 0), Seq: 7, Admitted: at(0)},
+			{Ticket: msgs.NewTicket(nil, 0), Seq: 3, Outcome: msgs.Duplicate, Admitted: at(1)},
 		},
 		Passage: msgs.Passage{Sequenced: at(2), Applied: at(5), Written: at(9), Synced: at(20), Published: at(22)},
 	}
@@ -192,7 +192,7 @@ func TestAnswerTellsTheDurableHeadAndTheTimeInEachStage(t *testing.T) {
 	require.Equal(t, msgs.Duplicate, r.Outcome)
 	require.Equal(t, ms, r.Stages.Sequence)
 
-	e.Answers[0].Ticket, e.Passage.Synced = msgs.NewTicket(nil), time.Time{}
+	e.Answers[0].Ticket, e.Passage.Synced = msgs.NewTicket(nil, 0), time.Time{}
 	Answer([]*msgs.Epoch{e}, 6)
 	r, err = e.Answers[0].Ticket.Wait(context.Background())
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 )
 
 func request(size int64) *msgs.Request {
-	return &msgs.Request{Ctx: context.Background(), Ticket: msgs.NewTicket(nil), Size: size}
+	return &msgs.Request{Ctx: context.Background(), Ticket: msgs.NewTicket(nil, 0), Size: size}
 }
 
 func cancelled() *msgs.Request {

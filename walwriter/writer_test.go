@@ -279,7 +279,7 @@ func TestLogHoldsEveryCommitOnceAndInOrder(t *testing.T) {
 }
 
 func TestAbortLeavesTheOutcomeOpen(t *testing.T) {
-	a, b := msgs.NewTicket(nil), msgs.NewTicket(nil)
+	a, b := msgs.NewTicket(nil, 0), msgs.NewTicket(nil, 0)
 	a.Resolve(msgs.Result{CommitSeq: 5})
 	cause := errors.New("disk on fire")
 	Abort(&msgs.Epoch{Answers: []msgs.Answer{{Ticket: a}, {Ticket: b}}}, cause)
