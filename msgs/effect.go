@@ -28,6 +28,13 @@ type Effect struct {
 	Value []byte // shared, never modified; only for EffectPut
 }
 
+// Prior is what an effect replaced: the value and the version of the entry before
+// it. The zero Prior says that there was no entry.
+type Prior struct {
+	Value   []byte // shared, never modified
+	Version uint64
+}
+
 // Changeset is everything that one commit changed. Changesets are immutable
 // once the applier has built them.
 type Changeset struct {
@@ -38,4 +45,17 @@ type Changeset struct {
 	Micros int64
 	// Effects are the changes in the order in which they were made.
 	Effects []Effect
+	// Priors are what the effects replaced, one for each, or nil if there was
+	// nothing before any of them. They are for who goes back in time, and are known
+	// only where the commit was made: the log does not hold them. The prior of an
+	// EffectDropSpace is not kept.
+	Priors []Prior
+}
+
+// Prior returns what effect i replaced.
+func (c *Changeset) Prior(i int) Prior {
+	if c.Priors == nil {
+		return Prior{}
+	}
+	return c.Priors[i]
 }

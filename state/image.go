@@ -131,8 +131,6 @@ func (i *Image) Fork() *Working {
 	base := *i.spaces // copying marks its source: mark a private copy of the head
 	return &Working{
 		seq: i.seq, micros: i.micros, catalog: i.catalog,
-		frozen: base.Copy(), frozenSeq: i.seq,
-		live:  map[catalog.SpaceID]*blocktree.Tree{},
-		dirty: map[catalog.SpaceID]struct{}{},
+		frozen: base.Copy(), live: map[catalog.SpaceID]*space{},
 	}
 }

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"slices"
+
 	"github.com/empyrealapp/aedb-go/blocktree"
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
@@ -17,33 +19,36 @@ type Working struct {
 	micros  int64
 	catalog *catalog.Catalog
 
-	frozen *spaces                             // as of the last Freeze; owned
-	live   map[catalog.SpaceID]*blocktree.Tree // writable trees; newer than frozen
-	dirty  map[catalog.SpaceID]struct{}        // live spaces changed since the last Freeze
+	frozen  *spaces                    // as of the last Freeze; owned
+	live    map[catalog.SpaceID]*space // newer than frozen
+	recent  *space                     // of live, the one used last; or nil
+	changed []*space                   // of live, those changed since the last Freeze
 
-	frozenSeq uint64 // frozen has every entry up to this version, as it is in live
-
-	effects []msgs.Effect // of the commit under construction
-	undo    []undo
-	arena   []byte // old values, for undo; reused from commit to commit
+	// The commit under construction: its effects, what each of them replaced, the
+	// spaces and catalogs replaced whole.
+	effects  []msgs.Effect
+	priors   []msgs.Prior
+	dropped  []droppedSpace
+	catalogs []*catalog.Catalog
+	arena    []byte // of the values in priors
 }
 
-// undo is what it takes to take one write back.
-type undo struct {
-	space   catalog.SpaceID
-	key     []byte
-	version uint64           // of the entry before; 0 if there was none
-	value   [2]int           // its value, as bounds in the arena, unless frozen still has it
-	tree    *blocktree.Tree  // the dropped space, if the write dropped one
-	catalog *catalog.Catalog // the catalog before, if the write set one
+// space is one writable key space.
+type space struct {
+	id      catalog.SpaceID
+	tree    *blocktree.Tree
+	changed bool // is in Working.changed
 }
 
-// keptArena bounds the memory for old values that stays allocated.
-const keptArena = 1 << 20
+// droppedSpace is the content of a space that an effect dropped.
+type droppedSpace struct {
+	effect int
+	tree   *blocktree.Tree
+}
 
 // Mark is a point within a commit that can be returned to.
 type Mark struct {
-	undo, effects, arena int
+	effects, catalogs int
 }
 
 // NewWorking returns an empty database at seq 0.
@@ -79,29 +84,41 @@ func (w *Working) ChangedSince(space catalog.SpaceID, start, end []byte, version
 	return w.tree(space).ChangedSince(start, end, version)
 }
 
-func (w *Working) tree(space catalog.SpaceID) *blocktree.Tree {
-	if t, ok := w.live[space]; ok {
-		return t
+func (w *Working) tree(id catalog.SpaceID) *blocktree.Tree {
+	if w.recent != nil && w.recent.id == id {
+		return w.recent.tree
 	}
-	if t, ok := w.frozen.Get(space); ok {
+	if s, ok := w.live[id]; ok {
+		w.recent = s
+		return s.tree
+	}
+	if t, ok := w.frozen.Get(id); ok {
 		return t
 	}
 	return empty
 }
 
-// writable returns the tree of a space for writing and marks the space dirty.
-func (w *Working) writable(space catalog.SpaceID) *blocktree.Tree {
-	t, ok := w.live[space]
-	if !ok {
-		if f, ok := w.frozen.Get(space); ok {
-			t = f.Fork()
-		} else {
-			t = blocktree.New()
+// writable returns a space for writing and marks it as changed.
+func (w *Working) writable(id catalog.SpaceID) *space {
+	s := w.recent
+	if s == nil || s.id != id {
+		var ok bool
+		if s, ok = w.live[id]; !ok {
+			s = &space{id: id}
+			if f, ok := w.frozen.Get(id); ok {
+				s.tree = f.Fork()
+			} else {
+				s.tree = blocktree.New()
+			}
+			w.live[id] = s
 		}
-		w.live[space] = t
+		w.recent = s
 	}
-	w.dirty[space] = struct{}{}
-	return t
+	if !s.changed {
+		s.changed = true
+		w.changed = append(w.changed, s)
+	}
+	return s
 }
 
 // Begin starts the commit with the given seq and time.
@@ -111,87 +128,88 @@ func (w *Working) Begin(seq uint64, micros int64) {
 
 // Put sets a key. The slices become part of the changeset and must not be
 // modified afterwards.
-func (w *Working) Put(space catalog.SpaceID, key, val []byte) {
-	t := w.writable(space)
-	w.remember(t, space, key)
+func (w *Working) Put(id catalog.SpaceID, key, val []byte) {
+	t := w.writable(id).tree
+	w.record(msgs.Effect{Op: msgs.EffectPut, Space: id, Key: key, Value: val}, w.prior(t, key))
 	t.Put(key, val, w.seq)
-	w.effects = append(w.effects, msgs.Effect{Op: msgs.EffectPut, Space: space, Key: key, Value: val})
 }
 
 // Delete removes a key and reports whether it was there. The slice must not be
 // modified afterwards.
-func (w *Working) Delete(space catalog.SpaceID, key []byte) bool {
-	if _, _, ok := w.tree(space).Get(key); !ok {
+func (w *Working) Delete(id catalog.SpaceID, key []byte) bool {
+	prior := w.prior(w.tree(id), key)
+	if prior.Version == 0 {
 		return false
 	}
-	t := w.writable(space)
-	w.remember(t, space, key)
-	t.Delete(key)
-	w.effects = append(w.effects, msgs.Effect{Op: msgs.EffectDelete, Space: space, Key: key})
+	w.writable(id).tree.Delete(key)
+	w.record(msgs.Effect{Op: msgs.EffectDelete, Space: id, Key: key}, prior)
 	return true
 }
 
-// remember records the state of a key before it is written.
-func (w *Working) remember(t *blocktree.Tree, space catalog.SpaceID, key []byte) {
-	u := undo{space: space, key: key}
-	if old, version, ok := t.Get(key); ok {
-		u.version = version
-		if version > w.frozenSeq {
-			u.value[0] = len(w.arena)
-			w.arena = append(w.arena, old...)
-			u.value[1] = len(w.arena)
-		}
+// prior returns what is under a key, as a copy.
+func (w *Working) prior(t *blocktree.Tree, key []byte) msgs.Prior {
+	val, version, found := t.Get(key)
+	if !found {
+		return msgs.Prior{}
 	}
-	w.undo = append(w.undo, u)
+	from := len(w.arena)
+	w.arena = append(w.arena, val...) // where it moves, the slices before keep the old one
+	return msgs.Prior{Value: w.arena[from:len(w.arena):len(w.arena)], Version: version}
+}
+
+func (w *Working) record(e msgs.Effect, prior msgs.Prior) {
+	w.effects = append(w.effects, e)
+	w.priors = append(w.priors, prior)
 }
 
 // DropSpace removes a space whole, at a cost that does not depend on its size.
-func (w *Working) DropSpace(space catalog.SpaceID) {
-	if w.Len(space) == 0 {
+func (w *Working) DropSpace(id catalog.SpaceID) {
+	if w.Len(id) == 0 {
 		return
 	}
-	t := w.writable(space)
-	w.undo = append(w.undo, undo{space: space, tree: t})
-	w.replace(space, blocktree.New())
-	w.effects = append(w.effects, msgs.Effect{Op: msgs.EffectDropSpace, Space: space})
-}
-
-func (w *Working) replace(space catalog.SpaceID, t *blocktree.Tree) {
-	w.live[space] = t
-	w.dirty[space] = struct{}{}
+	s := w.writable(id)
+	w.dropped = append(w.dropped, droppedSpace{len(w.effects), s.tree})
+	w.record(msgs.Effect{Op: msgs.EffectDropSpace, Space: id}, msgs.Prior{})
+	s.tree = blocktree.New()
 }
 
 // SetCatalog replaces the schema. The entries that belong to the change are the
 // caller's to write.
 func (w *Working) SetCatalog(c *catalog.Catalog) {
-	w.undo = append(w.undo, undo{catalog: w.catalog})
+	w.catalogs = append(w.catalogs, w.catalog)
 	w.catalog = c
 }
 
 // Mark returns the present point of the commit under construction.
-func (w *Working) Mark() Mark { return Mark{len(w.undo), len(w.effects), len(w.arena)} }
+func (w *Working) Mark() Mark { return Mark{len(w.effects), len(w.catalogs)} }
 
 // Rollback takes back everything written since the mark.
 func (w *Working) Rollback(m Mark) {
-	for i := len(w.undo) - 1; i >= m.undo; i-- {
-		switch u := &w.undo[i]; {
-		case u.catalog != nil:
-			w.catalog = u.catalog
-		case u.tree != nil:
-			w.replace(u.space, u.tree)
-		case u.version > w.frozenSeq:
-			w.writable(u.space).Put(u.key, w.arena[u.value[0]:u.value[1]], u.version)
-		case u.version > 0:
-			f, _ := w.frozen.Get(u.space)
-			old, _, _ := f.Get(u.key)
-			w.writable(u.space).Put(u.key, old, u.version)
-		default:
-			w.writable(u.space).Delete(u.key)
+	for i := len(w.effects) - 1; i >= m.effects; i-- {
+		if w.effects[i].Op == msgs.EffectDropSpace {
+			last := len(w.dropped) - 1
+			w.writable(w.effects[i].Space).tree = w.dropped[last].tree
+			w.dropped = slices.Delete(w.dropped, last, last+1)
+			continue
 		}
+		w.restore(&w.effects[i], w.priors[i])
 	}
-	clear(w.undo[m.undo:])
-	clear(w.effects[m.effects:])
-	w.undo, w.effects, w.arena = w.undo[:m.undo], w.effects[:m.effects], w.arena[:m.arena]
+	if len(w.catalogs) > m.catalogs {
+		w.catalog = w.catalogs[m.catalogs]
+		w.catalogs = slices.Delete(w.catalogs, m.catalogs, len(w.catalogs))
+	}
+	w.effects = slices.Delete(w.effects, m.effects, len(w.effects))
+	w.priors = slices.Delete(w.priors, m.effects, len(w.priors))
+}
+
+// restore takes back one put or delete.
+func (w *Working) restore(e *msgs.Effect, prior msgs.Prior) {
+	t := w.writable(e.Space).tree
+	if prior.Version > 0 {
+		t.Put(e.Key, prior.Value, prior.Version)
+	} else {
+		t.Delete(e.Key)
+	}
 }
 
 // Effects returns the effects recorded since the mark, shared with the Working.
@@ -200,20 +218,38 @@ func (w *Working) Effects(m Mark) []msgs.Effect { return w.effects[m.effects:] }
 // Commit ends the commit under construction and returns what it changed.
 // Nothing before it can be taken back any more.
 func (w *Working) Commit() msgs.Changeset {
-	cs := msgs.Changeset{Seq: w.seq, Micros: w.micros, Effects: append([]msgs.Effect(nil), w.effects...)}
-	clear(w.undo)
-	clear(w.effects)
-	w.undo, w.effects, w.arena = w.undo[:0], w.effects[:0], w.arena[:0]
-	if cap(w.arena) > keptArena {
-		w.arena = nil
+	cs := msgs.Changeset{Seq: w.seq, Micros: w.micros, Effects: slices.Clone(w.effects)}
+	if slices.ContainsFunc(w.priors, func(p msgs.Prior) bool { return p.Version > 0 }) {
+		cs.Priors = slices.Clone(w.priors)
 	}
+	w.clear()
 	return cs
+}
+
+func (w *Working) clear() {
+	w.effects = slices.Delete(w.effects, 0, len(w.effects))
+	w.priors = slices.Delete(w.priors, 0, len(w.priors))
+	w.dropped = slices.Delete(w.dropped, 0, len(w.dropped))
+	w.catalogs = slices.Delete(w.catalogs, 0, len(w.catalogs))
+	w.arena = nil // the changeset has it
 }
 
 // Abandon ends the commit under construction without a trace: everything is
 // rolled back and the seq is the previous one again.
 func (w *Working) Abandon(seq uint64, micros int64) {
 	w.Rollback(Mark{})
+	w.clear()
+	w.seq, w.micros = seq, micros
+}
+
+// Revert takes the last commit back: what is given must be its changeset, with
+// priors, and nothing else may have been written since. The Working is then at
+// the seq and time of the commit before. A changeset that drops a space cannot be
+// reverted. The catalog is not touched, as in Replay.
+func (w *Working) Revert(cs *msgs.Changeset, seq uint64, micros int64) {
+	for i := len(cs.Effects) - 1; i >= 0; i-- {
+		w.restore(&cs.Effects[i], cs.Prior(i))
+	}
 	w.seq, w.micros = seq, micros
 }
 
@@ -227,11 +263,11 @@ func (w *Working) Replay(cs *msgs.Changeset) error {
 			if len(e.Key) > blocktree.MaxKeySize {
 				return errs.New(errs.CodeDecode, "commit %d has a key of %d bytes", cs.Seq, len(e.Key))
 			}
-			w.writable(e.Space).Put(e.Key, e.Value, cs.Seq)
+			w.writable(e.Space).tree.Put(e.Key, e.Value, cs.Seq)
 		case msgs.EffectDelete:
-			w.writable(e.Space).Delete(e.Key)
+			w.writable(e.Space).tree.Delete(e.Key)
 		case msgs.EffectDropSpace:
-			w.replace(e.Space, blocktree.New())
+			w.writable(e.Space).tree = blocktree.New()
 		default:
 			return errs.New(errs.CodeDecode, "commit %d has an effect of unknown kind %d", cs.Seq, e.Op)
 		}
@@ -241,8 +277,7 @@ func (w *Working) Replay(cs *msgs.Changeset) error {
 
 // LoadSpace installs a space that was read from a checkpoint.
 func (w *Working) LoadSpace(space catalog.SpaceID, t *blocktree.Tree) {
-	w.replace(space, t)
-	w.frozenSeq = 0
+	w.writable(space).tree = t
 }
 
 // LoadCatalog rebuilds the schema from its entries.
@@ -264,15 +299,18 @@ func (w *Working) LoadCatalog() error {
 
 // Freeze returns the image as it is now. It must not be called within a commit.
 func (w *Working) Freeze() *Image {
-	for id := range w.dirty {
-		if t := w.live[id]; t.Len() == 0 {
-			w.frozen.Delete(id)
-			delete(w.live, id)
+	for _, s := range w.changed {
+		s.changed = false
+		if s.tree.Len() == 0 {
+			w.frozen.Delete(s.id)
+			delete(w.live, s.id)
+			if w.recent == s {
+				w.recent = nil
+			}
 		} else {
-			w.frozen.Set(id, t.Snapshot())
+			w.frozen.Set(s.id, s.tree.Snapshot())
 		}
 	}
-	clear(w.dirty)
-	w.frozenSeq = w.seq
+	w.changed = slices.Delete(w.changed, 0, len(w.changed))
 	return &Image{seq: w.seq, micros: w.micros, catalog: w.catalog, spaces: w.frozen.Copy()}
 }
