@@ -46,8 +46,7 @@ func New(x *executor.Executor, window Window, working *state.Working, image *sta
 // decided on is published. Given at once it would tell of commits that nobody
 // can see yet, and that a crash may still undo.
 func (a *Applier) Step(e *msgs.Epoch) {
-	e.Sets = make([]msgs.Changeset, 0, len(e.Requests))
-	e.Answers = make([]msgs.Answer, len(e.Requests))
+	e.Prepare()
 	for i, r := range e.Requests {
 		answer := &e.Answers[i]
 		*answer = msgs.Answer{Ticket: r.Ticket, Admitted: r.Admitted}

@@ -66,6 +66,33 @@ type Epoch struct {
 
 	// Passage is when the epoch left each stage.
 	Passage Passage
+
+	// room serves epochs of one request, which are the most where callers are few.
+	room struct {
+		requests [1]*Request
+		sets     [1]Changeset
+		answers  [1]Answer
+	}
+}
+
+// Add puts a request at the end of the epoch.
+func (e *Epoch) Add(r *Request) {
+	if e.Requests == nil {
+		e.Requests = e.room.requests[:0]
+	}
+	e.Requests = append(e.Requests, r)
+	e.MustSync = e.MustSync || r.Flush || r.WriteClass == Economic
+}
+
+// Prepare makes room for the commits of the epoch and its answers, one for each
+// request.
+func (e *Epoch) Prepare() {
+	if len(e.Requests) == 1 {
+		e.Sets, e.Answers = e.room.sets[:0], e.room.answers[:]
+		return
+	}
+	e.Sets = make([]Changeset, 0, len(e.Requests))
+	e.Answers = make([]Answer, len(e.Requests))
 }
 
 // LastSeq returns the seq of the image after the epoch.

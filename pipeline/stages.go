@@ -19,13 +19,13 @@ import (
 const maxGather = 64
 
 func (p *Pipeline) sequencerStage(s *sequencer.Sequencer) actors.Actor {
-	return &actors.Stage[*msgs.Request, sequencer.Order]{
+	return &actors.Stage[*msgs.Request, *sequencer.Order]{
 		Name: "sequencer", In: p.requests, MaxBatch: p.cfg.EpochCommits, Yield: p.admission.expectsMore,
-		Step: func(_ time.Time, batch []*msgs.Request) (sequencer.Order, error) {
+		Step: func(_ time.Time, batch []*msgs.Request) (*sequencer.Order, error) {
 			p.admission.settle()
 			return s.Step(p.clock.Now().UnixMicro(), batch), nil
 		},
-		Perform: func(ctx context.Context, o sequencer.Order) error {
+		Perform: func(ctx context.Context, o *sequencer.Order) error {
 			for _, r := range o.Withdrawn {
 				err := sequencer.Withdrawal(r)
 				if !r.Flush {

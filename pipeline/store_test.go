@@ -127,7 +127,11 @@ func (s *store) submit(ctx context.Context, env *msgs.Envelope) (*msgs.Ticket, e
 
 // commit submits an envelope and waits for the answer.
 func (s *store) commit(env *msgs.Envelope) (msgs.Result, error) {
-	t, err := s.submit(context.Background(), env)
+	r, err := s.prepare(env)
+	if err != nil {
+		return msgs.Result{}, err
+	}
+	t, err := s.Carry(context.Background(), r)
 	if err != nil {
 		return msgs.Result{}, err
 	}

@@ -14,6 +14,8 @@
 package sequencer
 
 import (
+	"slices"
+
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
 )
@@ -23,6 +25,7 @@ type Sequencer struct {
 	maxBytes int64
 	number   uint64
 	micros   int64
+	order    Order
 }
 
 // New returns a sequencer whose epochs close when they carry maxBytes of
@@ -31,7 +34,7 @@ func New(maxBytes int64, micros int64) *Sequencer {
 	return &Sequencer{maxBytes: maxBytes, micros: micros}
 }
 
-// Order is what a step decides.
+// Order is what a step decides. It is valid until the next step.
 type Order struct {
 	// Epochs go to the applier, in this order.
 	Epochs []*msgs.Epoch
@@ -41,26 +44,36 @@ type Order struct {
 
 // Step groups waiting requests into epochs. The clock's reading in microseconds
 // becomes the time of their commits.
-func (s *Sequencer) Step(micros int64, batch []*msgs.Request) Order {
+func (s *Sequencer) Step(micros int64, batch []*msgs.Request) *Order {
 	s.micros = max(s.micros, micros)
-	var out Order
+	out := &s.order
+	clear(out.Epochs)
+	clear(out.Withdrawn)
+	out.Epochs, out.Withdrawn = out.Epochs[:0], out.Withdrawn[:0]
 	var epoch *msgs.Epoch
 	var bytes int64
-	requests := make([]*msgs.Request, 0, len(batch)) // of all epochs, one after another
-	for _, r := range batch {
+	var room []*msgs.Request // for all epochs, one after another
+	if len(batch) > 1 {
+		room = make([]*msgs.Request, len(batch))
+	}
+	for i, r := range batch {
 		if r.Ctx.Err() != nil {
 			out.Withdrawn = append(out.Withdrawn, r)
 			continue
 		}
 		if epoch == nil || bytes+r.Size > s.maxBytes {
+			if epoch != nil {
+				epoch.Requests = slices.Clip(epoch.Requests) // what follows is the next one's
+			}
 			s.number++
 			epoch = &msgs.Epoch{Number: s.number, Micros: s.micros}
+			if room != nil {
+				epoch.Requests = room[i:i]
+			}
 			out.Epochs = append(out.Epochs, epoch)
-			requests, bytes = requests[len(requests):], 0
+			bytes = 0
 		}
-		requests = append(requests, r)
-		epoch.Requests = requests[:len(requests):len(requests)]
-		epoch.MustSync = epoch.MustSync || r.Flush || r.WriteClass == msgs.Economic
+		epoch.Add(r)
 		bytes += r.Size
 	}
 	return out

@@ -165,7 +165,7 @@ func TestEveryRequestLeavesOnceAndInOrder(t *testing.T) {
 				sequenced = append(sequenced, e.Requests...)
 			}
 			require.Equal(t, live, sequenced)
-			require.Equal(t, gone, out.Withdrawn)
+			require.Equal(t, gone, append([]*msgs.Request(nil), out.Withdrawn...))
 		}
 	})
 }
