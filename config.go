@@ -9,6 +9,7 @@ import (
 	"github.com/empyrealapp/aedb-go/applier"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/executor"
+	"github.com/empyrealapp/aedb-go/locks"
 	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/recovery"
 	"github.com/empyrealapp/aedb-go/vfs"
@@ -84,6 +85,8 @@ type Config struct {
 	Limits     LimitsConfig
 	Checkpoint CheckpointConfig
 	Reads      ReadConfig
+	// Locks bounds the object locks; see DB.Locks.
+	Locks locks.Limits
 
 	// IdempotencyCommits and IdempotencyAge bound how long a request with an
 	// idempotency key is remembered: 100,000 commits and 5 minutes by default. A
@@ -210,6 +213,7 @@ func DefaultConfig() Config {
 			MaxScanRows: 10000, MaxQueryBytes: 512 << 20, MaxSnapshots: 128, SnapshotAge: 30 * time.Second,
 			HistoryCommits: 1024, HistoryBytes: 16 << 20,
 		},
+		Locks:              locks.Limits{Locks: 1 << 20, WaitersPerKey: 1 << 12, Wait: 30 * time.Second},
 		IdempotencyCommits: 100_000,
 		IdempotencyAge:     5 * time.Minute,
 		SegmentBytes:       64 << 20,
@@ -244,6 +248,10 @@ func (c *Config) Validate() error {
 	positive(int64(p.PublisherQueue), "Pipeline.PublisherQueue")
 	positive(int64(p.EpochCommits), "Pipeline.EpochCommits")
 	positive(p.EpochBytes, "Pipeline.EpochBytes")
+
+	positive(int64(c.Locks.Locks), "Locks.Locks")
+	positive(int64(c.Locks.WaitersPerKey), "Locks.WaitersPerKey")
+	positive(int64(c.Locks.Wait), "Locks.Wait")
 
 	l := &c.Limits
 	positive(int64(l.Mutations), "Limits.Mutations")

@@ -3,6 +3,7 @@ package aedb
 import (
 	"time"
 
+	"github.com/empyrealapp/aedb-go/locks"
 	"github.com/empyrealapp/aedb-go/pipeline"
 )
 
@@ -57,6 +58,11 @@ type OperationalMetrics struct {
 	// visible_head_seq, durable_head_seq and durable_head_lag, their difference.
 	VisibleHeadSeq, DurableHeadSeq, DurableHeadLag uint64
 
+	// Locks has the figures of the object locks: lock_keys, locks_held,
+	// lock_waiting, lock_acquired, lock_waited, lock_wait_time, lock_timeouts,
+	// lock_canceled and lock_refused.
+	Locks locks.Stats
+
 	// startup_recovery_time and startup_recovered_seq: the last opening.
 	StartupRecoveryTime time.Duration
 	StartupRecoveredSeq uint64
@@ -106,6 +112,8 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 	image := db.pipeline.Heads().Visible()
 	keeper := db.keeper.Stats()
 	m := OperationalMetrics{
+		Locks: db.locks.Stats(),
+
 		CommitsTotal: c.Processed, CommitsApplied: c.Commits, DuplicatesTotal: c.Duplicates,
 		CommitErrors: c.Rejected, PermissionRejections: c.Permission, ValidationRejections: c.Validation,
 		QueueFullRejections: c.QueueFull, TimeoutRejections: c.Timeouts,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/checkpointer"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/locks"
 	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/reader"
 	"github.com/empyrealapp/aedb-go/recovery"
@@ -40,6 +41,7 @@ type DB struct {
 
 	snapshots snapshots
 	pins      pins
+	locks     *locks.Manager
 
 	closing  atomic.Bool
 	closed   chan struct{} // closed when Close has finished
@@ -139,6 +141,7 @@ func (db *DB) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	db.locks = locks.New(cfg.Locks, lockFloor(max(cfg.Clock.Now().UnixMicro(), found.Working.Micros())))
 	db.keeper = checkpointer.New(checkpointer.Config{
 		FS: cfg.FS, Dir: db.dir, Clock: cfg.Clock, Kept: cfg.Checkpoint.Kept,
 		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval, Concurrency: cfg.RecoveryParallelism,
@@ -187,6 +190,7 @@ func (db *DB) Dir() string { return db.dir }
 // first and return its result. Reads and commits after Close are unavailable.
 func (db *DB) Close(ctx context.Context) error {
 	if db.closing.CompareAndSwap(false, true) {
+		db.locks.Close()
 		err := db.pipeline.Stop(ctx)
 		db.snapshots.closeAll()
 		db.pins.clear()

@@ -29,6 +29,9 @@ func TestInvalidConfigNamesEveryBrokenKnob(t *testing.T) {
 		"Pipeline.PublisherQueue":  func(c *aedb.Config) { c.Pipeline.PublisherQueue = 0 },
 		"Pipeline.EpochCommits":    func(c *aedb.Config) { c.Pipeline.EpochCommits = 0 },
 		"Pipeline.EpochBytes":      func(c *aedb.Config) { c.Pipeline.EpochBytes = 0 },
+		"Locks.Locks":              func(c *aedb.Config) { c.Locks.Locks = 0 },
+		"Locks.WaitersPerKey":      func(c *aedb.Config) { c.Locks.WaitersPerKey = -1 },
+		"Locks.Wait":               func(c *aedb.Config) { c.Locks.Wait = 0 },
 		"Limits.Mutations":         func(c *aedb.Config) { c.Limits.Mutations = 0 },
 		"Limits.Assertions":        func(c *aedb.Config) { c.Limits.Assertions = 0 },
 		"Limits.TransactionBytes":  func(c *aedb.Config) { c.Limits.TransactionBytes = 1 << 40 },
@@ -82,7 +85,7 @@ func TestInvalidConfigNamesEveryBrokenKnob(t *testing.T) {
 func fields(of reflect.Type, prefix string) (out []string) {
 	for i := range of.NumField() {
 		f := of.Field(i)
-		if f.Type.Kind() == reflect.Struct && strings.HasSuffix(f.Type.Name(), "Config") {
+		if f.Type.Kind() == reflect.Struct && (strings.HasSuffix(f.Type.Name(), "Config") || f.Type.Name() == "Limits") {
 			out = append(out, fields(f.Type, f.Name+".")...)
 		} else {
 			out = append(out, prefix+f.Name)
