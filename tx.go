@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/empyrealapp/aedb-go/catalog"
@@ -296,9 +297,10 @@ func (tx *Tx) commit(ctx context.Context) (Result, error) {
 // tracker collects what a transaction has read, as the versions of its base: its
 // own writes are not what it depends on.
 type tracker struct {
-	base   *state.Image
-	points map[pointKey]struct{}
-	deps   msgs.Dependencies
+	base *state.Image
+	deps msgs.Dependencies
+	// seen has the points of deps once they are too many to look through.
+	seen map[pointKey]struct{}
 }
 
 type pointKey struct {
@@ -306,18 +308,36 @@ type pointKey struct {
 	key   string
 }
 
+// fewPoints is how many points are looked through faster than hashed.
+const fewPoints = 16
+
 // Point implements reader.Recorder.
 func (t *tracker) Point(space catalog.SpaceID, key []byte) {
-	k := pointKey{space, string(key)}
-	if _, ok := t.points[k]; ok {
+	if t.has(space, key) {
 		return
 	}
-	if t.points == nil {
-		t.points = map[pointKey]struct{}{}
-	}
-	t.points[k] = struct{}{}
 	_, version, _ := t.base.Get(space, key)
-	t.deps.Points = append(t.deps.Points, msgs.PointRead{Space: space, Key: []byte(k.key), Version: version})
+	t.deps.Points = append(t.deps.Points, msgs.PointRead{Space: space, Key: bytes.Clone(key), Version: version})
+	if t.seen != nil {
+		t.seen[pointKey{space, string(key)}] = struct{}{}
+	}
+}
+
+func (t *tracker) has(space catalog.SpaceID, key []byte) bool {
+	points := t.deps.Points
+	if len(points) <= fewPoints {
+		return slices.ContainsFunc(points, func(p msgs.PointRead) bool {
+			return p.Space == space && bytes.Equal(p.Key, key)
+		})
+	}
+	if t.seen == nil {
+		t.seen = make(map[pointKey]struct{}, 2*len(points))
+		for _, p := range points {
+			t.seen[pointKey{p.Space, string(p.Key)}] = struct{}{}
+		}
+	}
+	_, ok := t.seen[pointKey{space, string(key)}]
+	return ok
 }
 
 // Range implements reader.Recorder.
