@@ -50,6 +50,9 @@ type Changeset struct {
 	// only where the commit was made: the log does not hold them. The prior of an
 	// EffectDropSpace is not kept.
 	Priors []Prior
+	// Catalog is the schema after the commit. Like Priors it is known only where
+	// the commit was made, and nil else.
+	Catalog *catalog.Catalog
 }
 
 // Prior returns what effect i replaced.

@@ -19,6 +19,9 @@ type Heads struct {
 	visible atomic.Pointer[state.Image]
 	durable atomic.Pointer[durable]
 
+	// moved is closed at the next publication; nil while nobody waits for that.
+	moved atomic.Pointer[chan struct{}]
+
 	mu      sync.Mutex // guards the following
 	waiters map[*waiter]struct{}
 	failure error
@@ -53,6 +56,31 @@ func (h *Heads) DurableImage() *state.Image { return h.durable.Load().image }
 
 // Durable returns the last published commit that is on stable storage.
 func (h *Heads) Durable() uint64 { return h.durable.Load().seq }
+
+// Moved returns a channel that is closed when something is published after the
+// call, or when the log has failed. Look at Visible after the call, not before. It
+// does not tell of an orderly end.
+func (h *Heads) Moved() <-chan struct{} {
+	for {
+		if c := h.moved.Load(); c != nil {
+			return *c
+		}
+		c := make(chan struct{})
+		if h.moved.CompareAndSwap(nil, &c) {
+			return c
+		}
+	}
+}
+
+// announce wakes those who wait for a publication.
+func (h *Heads) announce() {
+	if h.moved.Load() == nil {
+		return
+	}
+	if c := h.moved.Swap(nil); c != nil {
+		close(*c)
+	}
+}
 
 // WaitDurable waits until the commit is on stable storage. It fails with
 // indeterminate when the log has broken down before that.
@@ -116,6 +144,7 @@ func (h *Heads) Fail(cause error) {
 		return
 	}
 	h.failure = cause
+	h.announce()
 	for w := range h.waiters {
 		close(w.donec)
 	}

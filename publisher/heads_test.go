@@ -148,3 +148,20 @@ func TestManyWaitersAllEnd(t *testing.T) {
 	waiters.Wait()
 	require.Empty(t, h.waiters)
 }
+
+func TestMovedTellsOfTheNextPublication(t *testing.T) {
+	chain := newChain()
+	heads, history := NewHeads(chain.image), NewHistory(chain.image, 10, 1<<20)
+	p := New(Rule{}, 0)
+	for range 100 {
+		moved := heads.Moved()
+		require.Equal(t, moved, heads.Moved(), "one for all who wait")
+		before := heads.Visible().Seq()
+		go heads.Publish(p.Step([]*msgs.Publication{written(chain.epoch(2))}), history)
+		<-moved
+		require.Equal(t, before+2, heads.Visible().Seq())
+	}
+	moved := heads.Moved()
+	heads.Fail(errors.New("broken"))
+	<-moved
+}

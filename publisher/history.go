@@ -189,6 +189,20 @@ func (h *History) index(seq uint64) int {
 	return h.first + sort.Search(len(kept), func(i int) bool { return kept[i].Seq > seq })
 }
 
+// After returns up to limit commits that follow a seq, in order, and none if there
+// are none yet. The changesets are shared. A seq whose next commit is no longer
+// retained fails with seq_garbage_collected.
+func (h *History) After(seq uint64, limit int) ([]msgs.Changeset, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if seq < h.floor.seq {
+		return nil, errs.New(errs.CodeSeqGarbageCollected,
+			"the commits after %d are no longer retained; the oldest is %d", seq, h.floor.seq+1)
+	}
+	from := h.index(seq)
+	return slices.Clone(h.sets[from:min(from+limit, len(h.sets))]), nil
+}
+
 // Oldest returns the oldest seq that At can answer for.
 func (h *History) Oldest() uint64 {
 	h.mu.Lock()

@@ -165,6 +165,30 @@ func TestHistoryReachesAcrossADroppedSpaceAndIntoItsEpoch(t *testing.T) {
 	require.Empty(t, history.landmarks, "a landmark goes with its epoch")
 }
 
+func TestHistoryGivesTheCommitsThatFollow(t *testing.T) {
+	chain := newChain()
+	history := NewHistory(chain.image, 5, 1<<20)
+	for range 4 {
+		history.Add(chain.epoch(2).Sets, chain.image)
+	}
+	seqs := func(after uint64, limit int) (out []uint64) {
+		sets, err := history.After(after, limit)
+		require.NoError(t, err)
+		for i := range sets {
+			require.NotNil(t, sets[i].Catalog)
+			out = append(out, sets[i].Seq)
+		}
+		return out
+	}
+	require.Equal(t, []uint64{4, 5, 6, 7, 8}, seqs(3, 100))
+	require.Equal(t, []uint64{6, 7}, seqs(5, 2))
+	require.Empty(t, seqs(8, 100))
+	require.Empty(t, seqs(100, 100))
+	_, err := history.After(2, 1)
+	require.ErrorIs(t, err, errs.ErrSeqGarbageCollected)
+	require.ErrorContains(t, err, "the oldest is 4")
+}
+
 func TestHistoryIsReadWhileItGrows(t *testing.T) {
 	chain := newChain()
 	heads, history := NewHeads(chain.image), NewHistory(chain.image, 40, 1<<20)

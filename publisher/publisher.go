@@ -133,6 +133,9 @@ func (h *Heads) Publish(r Release, history *History) {
 	if r.Durable > 0 {
 		h.setDurable(r.Durable, r.DurableImage)
 	}
+	if len(r.Epochs) > 0 {
+		h.announce()
+	}
 }
 
 // Answer resolves the tickets of published epochs. durable is the durable head.

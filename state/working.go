@@ -218,7 +218,7 @@ func (w *Working) Effects(m Mark) []msgs.Effect { return w.effects[m.effects:] }
 // Commit ends the commit under construction and returns what it changed.
 // Nothing before it can be taken back any more.
 func (w *Working) Commit() msgs.Changeset {
-	cs := msgs.Changeset{Seq: w.seq, Micros: w.micros, Effects: slices.Clone(w.effects)}
+	cs := msgs.Changeset{Seq: w.seq, Micros: w.micros, Effects: slices.Clone(w.effects), Catalog: w.catalog}
 	if slices.ContainsFunc(w.priors, func(p msgs.Prior) bool { return p.Version > 0 }) {
 		cs.Priors = slices.Clone(w.priors)
 	}
