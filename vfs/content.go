@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"bytes"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -183,7 +184,7 @@ func (c *content) afterPowerLoss(fate Fate, rng *rand.Rand) content {
 		switch fate.Data {
 		case DataLost:
 			return false
-		case DataRandom:
+		case DataRandom, DataSectors:
 			return rng.IntN(100) < fate.Percent
 		default:
 			return true
@@ -196,27 +197,48 @@ func (c *content) afterPowerLoss(fate Fate, rng *rand.Rand) content {
 		base.resize(c.set)
 		pages, size = base.live, base.liveSize
 	}
+	unit := int64(pageSize)
+	if fate.Data == DataSectors {
+		unit = sectorSize
+	}
 	for i, p := range c.live {
-		if !c.pending(i) || !keep() {
+		if !c.pending(i) {
 			continue
 		}
-		if i >= len(pages) {
-			pages = append(pages, make([]*page, i+1-len(pages))...)
+		start := int64(i) * pageSize
+		for from := int64(0); from < min(pageSize, c.liveSize-start); from += unit {
+			if !keep() {
+				continue
+			}
+			if i >= len(pages) {
+				pages = append(pages, make([]*page, i+1-len(pages))...)
+			}
+			pages[i] = mixed(pages[i], p, from, from+unit)
+			size = max(size, min(start+from+unit, c.liveSize))
 		}
-		if p != nil {
-			q := *p
-			p = &q
-		}
-		pages[i] = p
-		size = max(size, min(int64(i+1)*pageSize, c.liveSize))
 	}
 
 	after := settled(pages, size)
 	if fate.Data == DataTorn && c.last.size > 0 {
 		after.tear(c.last, rng)
+		c.restore(&after)
 		after.sync()
 	}
 	return after
+}
+
+// mixed returns a new page that is p in the given range and below elsewhere.
+func mixed(below, p *page, from, to int64) *page {
+	q := new(page)
+	if below != nil {
+		*q = *below
+	}
+	if p != nil {
+		copy(q[from:to], p[from:to])
+	} else {
+		clear(q[from:to])
+	}
+	return q
 }
 
 // tear cuts a write at its start or at a sector boundary inside it, and leaves
@@ -246,6 +268,27 @@ func (c *content) tear(w lastWrite, rng *rand.Rand) {
 			rest[i] = byte(rng.Uint32())
 		}
 		c.writeAt(rest, cut)
+	}
+}
+
+// restore puts back those sectors of the torn last write that held durably before
+// it what it has written there: a disk writes a sector whole, so either state of
+// such a sector is the same.
+func (c *content) restore(after *content) {
+	kept := min(c.durableSize, c.set, c.last.sizeBefore) // no sector was cut off below it
+	for at := c.last.off / sectorSize * sectorSize; at < c.last.off+c.last.size; at += sectorSize {
+		end := min(at+sectorSize, c.liveSize)
+		if end > kept {
+			return
+		}
+		i, from, to := at/pageSize, at%pageSize, at%pageSize+end-at
+		var durable page
+		if p := c.durable[i]; p != nil {
+			durable = *p
+		}
+		if live := c.live[i]; live != nil && bytes.Equal(live[from:to], durable[from:to]) {
+			after.writeAt(live[from:to], at)
+		}
 	}
 }
 

@@ -22,8 +22,13 @@ const (
 	DataRandom
 	// DataTorn keeps all but a part of the last unsynced write of each file:
 	// that is cut at its start or at a sector of 512 bytes within, and the rest
-	// is what was there before, zeros or garbage.
+	// is what was there before, zeros or garbage. A sector that was written with
+	// just what it held durably keeps that: disks write sectors whole.
 	DataTorn
+	// DataSectors keeps or loses every sector of 512 bytes of every unsynced block
+	// by itself, and otherwise does what DataRandom does: the power went while the
+	// blocks were being written.
+	DataSectors
 )
 
 // String returns the fate in lower case.
@@ -37,6 +42,8 @@ func (d DataFate) String() string {
 		return "random"
 	case DataTorn:
 		return "torn"
+	case DataSectors:
+		return "sectors"
 	}
 	return "unknown"
 }
@@ -90,6 +97,12 @@ func AllKept() Fate { return Fate{Data: DataKept, Entries: EntriesKept} }
 // RandomBlocks keeps every unsynced block and entry with the given chance.
 func RandomBlocks(seed uint64, percent int) Fate {
 	return Fate{Data: DataRandom, Entries: EntriesRandom, Seed: seed, Percent: percent}
+}
+
+// MixedSectors keeps every sector of unsynced blocks, and every entry, with the
+// given chance.
+func MixedSectors(seed uint64, percent int) Fate {
+	return Fate{Data: DataSectors, Entries: EntriesRandom, Seed: seed, Percent: percent}
 }
 
 // TornLastWrite keeps all but the end of the last unsynced write of each file.

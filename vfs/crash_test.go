@@ -197,6 +197,82 @@ func TestRandomBlocksAreKeptOneByOneAndHolesAreZero(t *testing.T) {
 	require.Len(t, seen, 1<<blocks, "every subset occurs")
 }
 
+// A file that was filled with zeros durably and then written over is as long as it
+// was, and a mix of zeros and data in the units that the fate keeps or loses.
+func TestDataWrittenOverDurableZerosIsMixedWithThem(t *testing.T) {
+	for _, c := range []struct {
+		fate        func(seed uint64, percent int) Fate
+		unit, units int
+	}{{RandomBlocks, pageSize, 3}, {MixedSectors, sectorSize, 24}} {
+		t.Run(c.fate(0, 50).String(), func(t *testing.T) {
+			shapes := map[string]bool{}
+			for seed := range uint64(200) {
+				m := NewMem()
+				require.NoError(t, m.WriteFile("f", make([]byte, 3*pageSize)))
+				f := openRW(t, m, "f")
+				for off := int64(0); off < 3*pageSize; off += 100 { // writes that straddle the units
+					write(t, f, strings.Repeat("n", int(min(100, 3*pageSize-off))), off)
+				}
+				b := text(t, m.Crash(c.fate(seed, 50)), "f")
+				require.Len(t, b, 3*pageSize)
+				shape := ""
+				for i := 0; i < len(b); i += c.unit {
+					require.Equal(t, strings.Repeat(b[i:i+1], c.unit), b[i:i+c.unit], "seed %d: unit %d is torn", seed, i/c.unit)
+					shape += b[i : i+1]
+				}
+				require.Len(t, shape, c.units)
+				shapes[shape] = true
+			}
+			require.GreaterOrEqual(t, len(shapes), min(1<<c.units, 190), "every subset occurs, or nearly never the same")
+		})
+	}
+}
+
+func TestSectorsDecideHowLongAFileIsThatGrew(t *testing.T) {
+	sizes := map[int]bool{}
+	for seed := range uint64(300) {
+		m := NewMem()
+		require.NoError(t, m.WriteFile("f", []byte("base")))
+		write(t, openRW(t, m, "f"), strings.Repeat("n", 1500), 4)
+		b := text(t, m.Crash(MixedSectors(seed, 50)), "f")
+		require.Equal(t, "base", b[:4], "what was durable in a sector stays in either state of it")
+		sizes[len(b)] = true
+	}
+	require.Equal(t, map[int]bool{4: true, 512: true, 1024: true, 1504: true}, sizes)
+}
+
+// Zeros written behind the end of a file, and a cut of such zeros, are changes of
+// the size that a power loss keeps or loses as long as they are not synced.
+func TestSizeThatIsNotSyncedMayBeLost(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, f File)
+		sizes  map[int]bool
+	}{
+		{"extended", func(t *testing.T, f File) {
+			_, err := f.WriteAt(make([]byte, pageSize), 2*pageSize)
+			require.NoError(t, err)
+		}, map[int]bool{2: true, 3: true}},
+		{"cut", func(t *testing.T, f File) { require.NoError(t, f.Truncate(pageSize)) }, map[int]bool{1: true, 2: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, fate := range []func(uint64, int) Fate{RandomBlocks, MixedSectors} {
+				sizes := map[int]bool{}
+				for seed := range uint64(100) {
+					m := NewMem()
+					require.NoError(t, m.WriteFile("f", make([]byte, 2*pageSize)))
+					f := openRW(t, m, "f")
+					c.change(t, f)
+					sizes[(len(text(t, m.Clone(fate(seed, 50)), "f"))+pageSize-1)/pageSize] = true
+					require.NoError(t, f.Sync())
+					require.Equal(t, text(t, m, "f"), text(t, m.Crash(fate(seed, 50)), "f"))
+				}
+				require.Equal(t, c.sizes, sizes)
+			}
+		})
+	}
+}
+
 func TestRandomBlocksChooseForEachFileByItself(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(50) {
@@ -218,6 +294,7 @@ func TestFateSaysWhatItIs(t *testing.T) {
 	require.Equal(t, "data=lost,entries=lost,percent=0,seed=0", AllLost().String())
 	require.Equal(t, "data=kept,entries=kept,percent=0,seed=0", AllKept().String())
 	require.Equal(t, "data=random,entries=random,percent=30,seed=7", RandomBlocks(7, 30).String())
+	require.Equal(t, "data=sectors,entries=random,percent=40,seed=8", MixedSectors(8, 40).String())
 	require.Equal(t, "data=torn,entries=kept,percent=50,seed=9", TornLastWrite(9).String())
 }
 
@@ -273,6 +350,35 @@ func TestTornWriteIsCutAtASectorAndTheRestIsOldZeroOrGarbage(t *testing.T) {
 			require.Len(t, cuts, 7)
 			require.Len(t, rests, 3)
 		})
+	}
+}
+
+// Writing again what a file holds durably is safe, be the write torn or not; what
+// it holds only in the cache of the system is not.
+func TestTornWriteOfTheSameBytesHarmsOnlyWhatWasNotDurable(t *testing.T) {
+	same := strings.Repeat("d", 3000)
+	for _, durable := range []bool{true, false} {
+		harmed := 0
+		for seed := range uint64(100) {
+			m := NewMem()
+			require.NoError(t, m.WriteFile("f", []byte(same[:2000])))
+			f := openRW(t, m, "f")
+			write(t, f, same[2000:], 2000)
+			if durable {
+				require.NoError(t, f.Sync())
+			}
+			write(t, f, same[700:], 700)
+			b := text(t, m.Crash(TornLastWrite(seed)), "f")
+			require.Equal(t, same[:1536], b[:1536], "seed %d: these sectors were durable", seed)
+			if b != same {
+				harmed++
+			}
+		}
+		if durable {
+			require.Zero(t, harmed)
+		} else {
+			require.Positive(t, harmed)
+		}
 	}
 }
 

@@ -130,7 +130,7 @@ func TestFrameRoundTrip(t *testing.T) {
 		got, end, err := scan(append(w.data, zeros...))
 		require.NoError(t, err)
 		requireSame(t, epochs, got)
-		require.Equal(t, wal.End{Offset: len(w.data), NextSeq: seq, Frames: len(epochs)}, end)
+		require.Equal(t, []any{wal.Clean, len(w.data), seq, len(epochs)}, []any{end.Verdict, end.Offset, end.NextSeq, end.Frames})
 	})
 }
 

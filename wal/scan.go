@@ -50,6 +50,10 @@ type End struct {
 	// Reason says what is wrong at Offset; it is nil after a clean end and
 	// errs.CodeDecode otherwise.
 	Reason error
+
+	// last is the checksum of the last good frame, or of the header: what the
+	// next frame has to name as its predecessor.
+	last uint32
 }
 
 // Scan reads a segment held in memory and calls visit for each good frame, in
@@ -74,8 +78,7 @@ func Scan(data []byte, visit func(Frame) error) (Header, End, error) {
 		return Header{}, End{}, err
 	}
 	seed := binary.LittleEndian.Uint32(data[headerChecksum:])
-	previous := seed
-	end := End{Offset: HeaderSize, NextSeq: h.FirstSeq}
+	end := End{Offset: HeaderSize, NextSeq: h.FirstSeq, last: seed}
 	for end.Offset < len(data) {
 		size, ok := frameAt(data, end.Offset, seed)
 		if !ok {
@@ -85,7 +88,7 @@ func Scan(data []byte, visit func(Frame) error) (Header, End, error) {
 		raw := data[end.Offset : end.Offset+size]
 		p, err := parsePayload(raw[FrameOverhead:])
 		switch {
-		case binary.LittleEndian.Uint32(raw[framePrevious:]) != previous:
+		case binary.LittleEndian.Uint32(raw[framePrevious:]) != end.last:
 			err = errs.New(errs.CodeDecode, "frame does not follow the one before it")
 		case errs.CodeOf(err) == errs.CodeUnavailable:
 			return h, end, err
@@ -100,7 +103,7 @@ func Scan(data []byte, visit func(Frame) error) (Header, End, error) {
 		if err := visit(f); err != nil {
 			return h, end, err
 		}
-		previous = binary.LittleEndian.Uint32(raw[frameChecksum:])
+		end.last = binary.LittleEndian.Uint32(raw[frameChecksum:])
 		end.Offset += size
 		end.NextSeq += uint64(len(p.sets))
 		end.Frames++

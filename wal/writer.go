@@ -44,6 +44,31 @@ func NewWriter(h Header) (*Writer, []byte, error) {
 	return w, data, nil
 }
 
+// ContinueWriter returns a writer that goes on where the good frames of a segment
+// end: at end.Offset, whatever lies behind it. data is the segment and end what
+// Scan found in it; a segment that is Corrupt cannot be continued
+// (errs.CodeEncode). The data is hashed up to end.Offset and not retained, so that
+// Digest of the result is also the digest of what was found.
+func ContinueWriter(data []byte, end End) (*Writer, error) {
+	h, err := ParseHeader(data)
+	if err != nil {
+		return nil, err
+	}
+	if end.Verdict == Corrupt || end.Offset < HeaderSize || end.Offset > len(data) {
+		return nil, errs.New(errs.CodeEncode, "segment %d cannot be continued at offset %d of %d: it is %s", h.Number, end.Offset, len(data), end.Verdict)
+	}
+	w := &Writer{
+		header:   h,
+		seed:     binary.LittleEndian.Uint32(data[headerChecksum:]),
+		previous: end.last,
+		nextSeq:  end.NextSeq,
+		size:     int64(end.Offset),
+		digest:   blake3.New(),
+	}
+	w.digest.Write(data[:end.Offset]) // a Hasher never fails
+	return w, nil
+}
+
 // AppendFrame appends the frame of one epoch to dst and counts it as written:
 // the frames must reach the segment in the order of the calls. The sets must
 // continue at NextSeq without a gap. Durable is the highest seq known to be

@@ -181,7 +181,7 @@ func TestFaultWhileCreatingTheFirstSegmentIsAnErrorAndLeavesNoFileOpen(t *testin
 	}
 }
 
-// openFiles counts the created files that are not closed.
+// openFiles counts the files opened for writing that are not closed.
 type openFiles struct {
 	vfs.FS
 	open int
@@ -192,8 +192,13 @@ type countedFile struct {
 	fs *openFiles
 }
 
-func (o *openFiles) Create(name string) (vfs.File, error) {
-	f, err := o.FS.Create(name)
+func (o *openFiles) Create(name string) (vfs.File, error) { return o.count(o.FS.Create(name)) }
+
+func (o *openFiles) OpenReadWrite(name string) (vfs.File, error) {
+	return o.count(o.FS.OpenReadWrite(name))
+}
+
+func (o *openFiles) count(f vfs.File, err error) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,9 @@
 //
 //  1. The log holds the commits in seq order, each once, without a gap. An epoch
 //     is one frame; what is waiting together is one write.
-//  2. A segment is on stable storage, and so is its successor's header and
-//     directory entry, before the first frame is written to the successor.
+//  2. A segment is on stable storage, cut to its size, and so is its successor's
+//     header and directory entry, before the first frame is written to the
+//     successor. Zeros written ahead are found in the last segment only.
 //  3. Nothing is called durable before a sync that began after its write has
 //     returned without an error.
 //  4. A write, sync or rotation that fails ends the pipeline. No sync is ever
