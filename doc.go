@@ -80,6 +80,12 @@
 //
 // A DB, Session, Scope, Ticket and ReadTx may be used by any number of
 // goroutines; a Tx belongs to its closure. Byte slices and rows given to the
-// engine must not change until the commit has been submitted; what the engine
-// returns is the caller's own.
+// engine must not change until the commit has been submitted.
+//
+// What the engine returns stays valid and never changes. A single value that was
+// asked for by its key, from KV.Get and its like, is the caller's own. Entries of
+// scans and pages, and texts and bytes in rows, are lent: they share the memory of
+// the store, so their slices must not be modified, and as long as one of them is
+// held, a few KiB around it stay allocated. Whoever keeps a small part for long
+// keeps a Clone of it.
 package aedb

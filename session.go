@@ -9,6 +9,7 @@ import (
 	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/pipeline"
+	"github.com/empyrealapp/aedb-go/reader"
 	"github.com/empyrealapp/aedb-go/record"
 )
 
@@ -152,10 +153,11 @@ func (s *Session) DropScope(ctx context.Context, project, scope string) (Result,
 
 // Scope is the session's view of one scope: it makes mutations and assertions
 // that carry the scope's name, commits them, and reads. It is safe for
-// concurrent use.
+// concurrent use, and worth keeping: it remembers what names mean.
 type Scope struct {
 	session        *Session
 	project, scope string
+	names          reader.Names
 }
 
 // Session returns the session that the handle belongs to.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/reader"
 	"github.com/empyrealapp/aedb-go/state"
 )
 
@@ -246,7 +247,7 @@ func (tx *ReadTx) SnapshotSeq() uint64 { return tx.seq }
 func (tx *ReadTx) Scope(project, scope string) *View {
 	return &View{
 		db: tx.session.db, caller: tx.session.callerID(), project: project, scope: scope,
-		source: tx.source,
+		source: tx.source, names: new(reader.Names),
 	}
 }
 

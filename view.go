@@ -8,7 +8,6 @@ import (
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/query"
 	"github.com/empyrealapp/aedb-go/reader"
-	"github.com/empyrealapp/aedb-go/record"
 	"github.com/empyrealapp/aedb-go/state"
 	"github.com/empyrealapp/aedb-go/value"
 )
@@ -17,15 +16,20 @@ import (
 // Scope.View or Scope.Update, or of a single read. Reads run on the caller's
 // goroutine, hold no lock and never wait for writers.
 //
-// Whatever a View returns is the caller's own, and stays valid.
+// What a View returns stays valid. Rows and the entries of scans share the memory
+// of the store, which never changes, but of which a few KiB around each stay
+// allocated as long as they are held: Clone what is kept long.
 type View struct {
 	db             *DB
 	caller         string
 	project, scope string
-	// source gives the snapshot, for each read anew, since it may have ended.
+	// image is the snapshot, if it cannot end; else source gives it, for each
+	// read anew.
+	image  *state.Image
 	source func() (snapshot, error)
 	// recorder is told what was read; nil outside of Update.
 	recorder reader.Recorder
+	names    *reader.Names // of the scope; may be nil
 }
 
 // snapshot is what a read sees. image is nil in an Update, whose own writes are
@@ -59,43 +63,52 @@ func AllowFullScan() ReadOption { return func(o *readOptions) { o.allowFullScan 
 // MaxExamined bounds the rows that a query may look at, whatever its plan.
 func MaxExamined(rows int) ReadOption { return func(o *readOptions) { o.maxExamined = rows } }
 
-func gather(opts []ReadOption) (o readOptions) {
-	for _, f := range opts {
-		f(&o)
+func gather(opts []ReadOption) readOptions {
+	if len(opts) == 0 {
+		return readOptions{}
 	}
-	return o
+	o := new(readOptions)
+	for _, f := range opts {
+		f(o)
+	}
+	return *o
 }
 
 // at returns a view of the scope for one read.
-func (s *Scope) at(o readOptions) (*View, error) {
+func (s *Scope) at(o readOptions) (View, error) {
 	if err := s.session.usable(); err != nil {
-		return nil, err
+		return View{}, err
 	}
 	db := s.session.db
-	c := o.consistency
-	if o.cursor != "" {
-		seq, err := db.sealer.Peek(o.cursor)
-		if err != nil {
-			return nil, err
-		}
-		c = AtSeq(seq)
+	if o.cursor == "" {
+		image, err := db.image(o.consistency)
+		return s.over(image), err
 	}
-	image, err := db.image(c)
-	if errs.CodeOf(err) == errs.CodeSeqGarbageCollected && o.cursor != "" {
+	seq, err := db.sealer.Peek(o.cursor)
+	if err != nil {
+		return View{}, err
+	}
+	image, err := db.image(AtSeq(seq))
+	if errs.CodeOf(err) == errs.CodeSeqGarbageCollected {
 		err = errs.Wrap(errs.CodeCursorExpired, err, "the snapshot of the cursor is no longer there")
 	}
-	if err != nil {
-		return nil, err
-	}
-	return s.over(image), nil
+	return s.over(image), err
 }
 
 // over returns a view of the scope in an image.
-func (s *Scope) over(image *state.Image) *View {
-	return &View{
+func (s *Scope) over(image *state.Image) View {
+	return View{
 		db: s.session.db, caller: s.session.callerID(), project: s.project, scope: s.scope,
-		source: func() (snapshot, error) { return snapshot{Source: image, image: image}, nil },
+		image: image, names: &s.names,
 	}
+}
+
+// snapshot returns what the view sees.
+func (v *View) snapshot() (snapshot, error) {
+	if v.image != nil {
+		return snapshot{Source: v.image, image: v.image}, nil
+	}
+	return v.source()
 }
 
 // QueryResult is one page of rows.
@@ -114,14 +127,19 @@ func (s *Scope) Query(ctx context.Context, q query.Query, opts ...ReadOption) (Q
 	return v.Query(ctx, q, opts...)
 }
 
-// Rows yields all rows of a query, from one snapshot, as they are found. After
-// an error, which comes with a nil row, it ends.
+// Rows yields all rows of a query as they are found, from one snapshot, which is
+// taken when the iteration begins. After an error, which comes with a nil row, it
+// ends.
 func (s *Scope) Rows(ctx context.Context, q query.Query, opts ...ReadOption) iter.Seq2[Row, error] {
-	v, err := s.at(gather(opts))
-	if err != nil {
-		return failed[Row](err)
+	return func(yield func(Row, error) bool) {
+		o := gather(opts)
+		v, err := s.at(o)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		v.rows(ctx, q, o, yield)
 	}
-	return v.Rows(ctx, q, opts...)
 }
 
 // Explain returns the plan of a query without executing it.
@@ -152,19 +170,12 @@ func (s *Scope) View(ctx context.Context, fn func(*View) error, opts ...ReadOpti
 	if err != nil {
 		return err
 	}
-	return fn(v)
-}
-
-func failed[T any](err error) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var zero T
-		yield(zero, err)
-	}
+	return fn(&v)
 }
 
 // SnapshotSeq returns the commit seq that the view sees; 0 if it has ended.
 func (v *View) SnapshotSeq() uint64 {
-	src, err := v.source()
+	src, err := v.snapshot()
 	if err != nil {
 		return 0
 	}
@@ -174,7 +185,7 @@ func (v *View) SnapshotSeq() uint64 {
 func (v *View) request(q query.Query, o readOptions) reader.Request {
 	r := &v.db.cfg.Reads
 	return reader.Request{
-		Project: v.project, Scope: v.scope, Query: q, Cursor: o.cursor, Caller: v.caller, Sealer: v.db.sealer,
+		Project: v.project, Scope: v.scope, Names: v.names, Query: q, Cursor: o.cursor, Caller: v.caller, Sealer: v.db.sealer,
 		Options: reader.Options{
 			AllowFullScan: o.allowFullScan, MaxScanRows: r.MaxScanRows,
 			MaxExaminedRows: o.maxExamined, MaxMemory: r.MaxQueryBytes,
@@ -184,11 +195,11 @@ func (v *View) request(q query.Query, o readOptions) reader.Request {
 
 // Query is Scope.Query at the view's snapshot.
 func (v *View) Query(ctx context.Context, q query.Query, opts ...ReadOption) (QueryResult, error) {
-	src, err := v.source()
+	src, err := v.snapshot()
 	if err != nil {
 		return QueryResult{}, err
 	}
-	result, err := reader.Query(ctx, src, v.recorder, v.request(q, gather(opts)))
+	result, err := reader.Query(ctx, src.Source, v.recorder, v.request(q, gather(opts)))
 	v.noteMissing(err)
 	v.pin(src, result.Cursor)
 	return result, err
@@ -204,11 +215,16 @@ func (v *View) pin(src snapshot, cursor string) {
 // Rows is Scope.Rows at the view's snapshot. In an Update, the transaction must
 // not write while it iterates.
 func (v *View) Rows(ctx context.Context, q query.Query, opts ...ReadOption) iter.Seq2[Row, error] {
-	src, err := v.source()
+	return func(yield func(Row, error) bool) { v.rows(ctx, q, gather(opts), yield) }
+}
+
+func (v *View) rows(ctx context.Context, q query.Query, o readOptions, yield func(Row, error) bool) {
+	src, err := v.snapshot()
 	if err != nil {
-		return failed[Row](err)
+		yield(nil, err)
+		return
 	}
-	return reader.Stream(ctx, src, v.recorder, v.request(q, gather(opts)))
+	reader.Stream(ctx, src.Source, v.recorder, v.request(q, o))(yield)
 }
 
 // Explain is Scope.Explain at the view's snapshot.
@@ -216,11 +232,11 @@ func (v *View) Explain(ctx context.Context, q query.Query, opts ...ReadOption) (
 	if ctx.Err() != nil {
 		return Explanation{}, errs.FromContext(ctx, "before the query was explained")
 	}
-	src, err := v.source()
+	src, err := v.snapshot()
 	if err != nil {
 		return Explanation{}, err
 	}
-	return reader.Explain(src, v.request(q, gather(opts)))
+	return reader.Explain(src.Source, v.request(q, gather(opts)))
 }
 
 // Row returns the row with the given primary key and its version, which is the
@@ -230,11 +246,11 @@ func (v *View) Row(ctx context.Context, table string, key ...Value) (Row, uint64
 	if ctx.Err() != nil {
 		return nil, 0, errs.FromContext(ctx, "before the row was read")
 	}
-	src, err := v.source()
+	src, err := v.snapshot()
 	if err != nil {
 		return nil, 0, err
 	}
-	t, err := src.Catalog().Table(v.project, v.scope, table)
+	t, err := v.names.Table(src.Catalog(), v.project, v.scope, table)
 	if err != nil {
 		v.noteMissing(err)
 		return nil, 0, err
@@ -248,21 +264,18 @@ func (v *View) Row(ctx context.Context, table string, key ...Value) (Row, uint64
 			return nil, 0, err
 		}
 	}
-	rowKey := record.AppendRowKey(nil, key)
-	if v.recorder != nil {
-		v.recorder.Point(t.ID, rowKey)
-	}
-	data, version, ok := src.Get(t.ID, rowKey)
+	row := make(Row, len(t.Columns))
+	version, ok := reader.GetRow(src.Source, v.recorder, t, key, row)
 	if !ok {
 		return nil, 0, nil
 	}
-	return record.Row{Table: t, Key: rowKey, Data: data}.Values(nil), version, nil
+	return row, version, nil
 }
 
 // kvScope resolves the view's scope; one that does not exist is nil, and has no
 // keys.
-func (v *View) kvScope(src reader.Source) *catalog.Scope {
-	s, err := src.Catalog().Scope(v.project, v.scope)
+func (v *View) kvScope(src snapshot) *catalog.Scope {
+	s, err := v.names.Scope(src.Catalog(), v.project, v.scope)
 	if err != nil {
 		v.noteMissing(err)
 		return nil

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"testing"
 
@@ -376,4 +377,15 @@ func TestAGroupThatLiesInSeveralRangesStaysInOrder(t *testing.T) {
 		Where(query.In("a", 1, 2)).Where(query.Ne("b", 5)).
 		OrderBy("a", query.Desc).OrderBy("b", query.Asc).Limit(12)
 	require.Equal(t, []int64{0, 1, 2, 3, 4, 6, 7, 8, 9, 0, 1, 2}, ids(run(t, s.image(), q).Rows))
+}
+
+func TestRowsOfAPageDoNotRunIntoEachOther(t *testing.T) {
+	u := fixtureU()
+	r := run(t, u, query.Select("id", "name").From("users").Limit(40))
+	for i := range r.Rows {
+		r.Rows[i] = append(r.Rows[i], value.Text("more"))
+	}
+	for i, row := range r.Rows {
+		require.Equal(t, value.Row{value.Int(int64(i)), value.Text(fmt.Sprintf("u%d", i)), value.Text("more")}, row)
+	}
 }

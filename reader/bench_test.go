@@ -39,3 +39,29 @@ func BenchmarkQuery(b *testing.B) {
 		})
 	}
 }
+
+// What a query costs before it reads a row.
+func BenchmarkPlan(b *testing.B) {
+	u := users(10_000, index("by_age", "age"), index("by_name", "name"))
+	all := query.Select().From("users")
+	for _, c := range []struct {
+		name string
+		q    query.Query
+	}{
+		{"key", all.Where(query.Eq("id", 4_242))},
+		{"index", all.Where(query.Eq("age", 42))},
+		{"index_order_limit", all.Where(query.Gte("age", 30)).OrderBy("age", query.Asc).Limit(100)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			req := request(b, c.q)
+			req.Names = new(Names)
+			b.ReportAllocs()
+			for b.Loop() {
+				var p plan
+				if err := p.make(u, &req, true); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

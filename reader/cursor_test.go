@@ -137,7 +137,7 @@ func TestRowsThatComeAndGoBetweenPagesDoNotShow(t *testing.T) {
 	w.Begin(2, 0)
 	s := store{w}
 	s.insert(table, value.Row{value.Int(100), value.Text("new"), value.Int(1), value.Null()})
-	w.Delete(table.ID, PrefixRange(value.Int(15)).Start)
+	w.Delete(table.ID, prefixRange(value.Int(15)).Start)
 	w.Freeze()
 
 	req := request(t, q)

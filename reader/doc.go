@@ -20,5 +20,12 @@
 //     it was told changes, the same plan gives the same answer. The choice of
 //     a plan looks at the size of the table, which is not recorded: it decides
 //     only what the query leaves open by not asking for an order.
-//  4. Rows and entries that are returned are owned by the caller.
+//  4. What is handed out stays as it is. It is lent: entries, texts and bytes
+//     share the memory of the source, which never changes. Rows are cut from
+//     arenas of a few dozen. Clone is for whoever keeps a small part for long.
+//     What a Recorder was told of is copied, since its source may be a
+//     transaction's own, which is written to between reads.
+//  5. Nothing remembered outlives the schema it was found in: Names go by the
+//     catalog of the snapshot. Plans are made anew for each query; that takes
+//     about as long as reading a few rows, and needs no cache to go stale.
 package reader

@@ -21,20 +21,20 @@ import (
 //   - scan_bound_exceeded, materialization_budget_exceeded: an option's bound;
 //   - canceled, timeout: the context ended.
 func Query(ctx context.Context, src Source, rec Recorder, req Request) (Result, error) {
-	p, err := newPlan(src, &req, true)
-	if err != nil {
+	x := new(execution)
+	if err := x.plan.make(src, &req, true); err != nil {
 		return Result{}, err
 	}
-	result := Result{Columns: p.output, SnapshotSeq: src.Seq()}
-	if p.take == 0 {
+	result := Result{Columns: x.describe(), SnapshotSeq: src.Seq()}
+	if x.take == 0 {
 		return result, nil
 	}
-	x := newExecution(ctx, src, rec, p)
-	x.bound, x.boundName = p.options.MaxScanRows, "max_scan_rows"
-	if p.bounded {
+	x.begin(ctx, src, rec)
+	x.bound, x.boundName = x.options.MaxScanRows, "max_scan_rows"
+	if x.bounded {
 		x.bound = math.MaxInt
 	}
-	if most := p.options.MaxExaminedRows; most > 0 && most < x.bound {
+	if most := x.options.MaxExaminedRows; most > 0 && most < x.bound {
 		x.bound, x.boundName = most, "max_examined_rows"
 	}
 	last, err := x.page(&result)
@@ -42,9 +42,9 @@ func Query(ctx context.Context, src Source, rec Recorder, req Request) (Result, 
 		return Result{}, err
 	}
 	result.RowsExamined = x.examined
-	if result.Truncated && p.skip == 0 && req.Sealer != nil {
+	if result.Truncated && x.skip == 0 && req.Sealer != nil {
 		result.Cursor = req.Sealer.seal(position{
-			seq: src.Seq(), size: p.take, space: x.scan.space, fingerprint: p.fingerprint, key: last,
+			seq: src.Seq(), size: x.take, space: x.scan.space, fingerprint: req.fingerprint(), key: last,
 		})
 	}
 	return result, nil
@@ -56,82 +56,126 @@ func Query(ctx context.Context, src Source, rec Recorder, req Request) (Result, 
 // failure ends it and comes with a nil row.
 func Stream(ctx context.Context, src Source, rec Recorder, req Request) iter.Seq2[value.Row, error] {
 	return func(yield func(value.Row, error) bool) {
-		p, err := newPlan(src, &req, false)
-		if err == nil && p.take != 0 {
-			x := newExecution(ctx, src, rec, p)
-			x.bound, x.boundName = math.MaxInt, "max_examined_rows"
-			if most := p.options.MaxExaminedRows; most > 0 {
-				x.bound = most
-			}
-			err = x.stream(func(row value.Row) bool { return yield(row, nil) })
-		}
-		if err != nil {
+		if err := stream(ctx, src, rec, &req, yield); err != nil {
 			yield(nil, err)
 		}
 	}
 }
 
+func stream(ctx context.Context, src Source, rec Recorder, req *Request, yield func(value.Row, error) bool) error {
+	x := new(execution)
+	if err := x.plan.make(src, req, false); err != nil || x.take == 0 {
+		return err
+	}
+	x.begin(ctx, src, rec)
+	x.bound, x.boundName = math.MaxInt, "max_examined_rows"
+	if most := x.options.MaxExaminedRows; most > 0 {
+		x.bound = most
+	}
+	return x.stream(yield)
+}
+
 // execution is one run of a plan.
 type execution struct {
-	*plan
-	scan   scan
-	view   view
-	borrow func(position int) value.Value
+	plan
+	scan scan
+	view view
+	// arena is room for output rows, what is left of that for arenaRows.
+	arena     value.Row
+	arenaRows int
 
-	examined  int
-	bound     int // of examined
+	skipped  int
+	examined int
+	bound    int // of examined
+	// boundName is that of the option behind bound.
 	boundName string
+	// column is the view's, for the condition; nil if there is none to check.
+	column func(position int) value.Value
+	err    error
 }
 
-func newExecution(ctx context.Context, src Source, rec Recorder, p *plan) *execution {
-	x := &execution{
-		plan: p,
-		scan: scan{
-			ctx: ctx, src: src, rec: rec, space: spaceOf(p.table, p.path.index),
-			ranges: p.path.ranges, points: p.path.points, way: p.path.way,
-		},
-		view: view{row: record.Row{Table: p.table}, index: p.path.index, covered: p.path.covered},
+// begin makes the plan ready to be run.
+func (x *execution) begin(ctx context.Context, src Source, rec Recorder) {
+	x.view = view{row: record.Row{Table: x.table}, index: x.path.index, covered: x.path.covered}
+	if x.view.index != nil && !x.view.covered {
+		x.view.rows = src.Cursor(x.table.ID)
 	}
-	if !p.path.sort {
-		x.scan.after = p.after
+	s := &x.scan
+	s.ctx, s.rec, s.space = ctx, rec, spaceOf(x.table, x.path.index)
+	s.cursor = src.Cursor(s.space)
+	s.ranges, s.points, s.way = x.path.ranges, x.path.points, x.path.way
+	if !x.path.sort {
+		s.after = x.after
 	}
-	x.borrow = x.view.borrow
-	return x
+	if x.path.rest != nil {
+		x.column = x.view.column
+	}
 }
 
-// each calls visit for the rows that meet the condition, in the order of the
-// path, after leaving out the first skip. If the path enforces the whole
-// condition those are passed over without reading them.
-func (x *execution) each(skip int, visit func(key []byte) (more bool, err error)) error {
-	rest := x.path.rest
-	return x.scan.run(func(key, val []byte, _ uint64) (bool, error) {
-		if skip > 0 && rest == nil {
-			skip--
-			return true, nil
+// next moves the view to the next row that meets the condition, in the order of
+// the path, after leaving out the first skip, and reports whether there is one.
+// If the path enforces the whole condition those are passed over without
+// reading them. Whoever wants no more rows must stop the scan.
+func (x *execution) next(skip int) bool {
+	for x.scan.next() {
+		if x.skipped < skip && x.column == nil {
+			x.skipped++
+			continue
 		}
 		if x.examined >= x.bound {
-			return false, boundExceeded("examined rows", x.boundName, int64(x.examined)+1, int64(x.bound))
+			x.scan.stop()
+			x.err = boundExceeded("examined rows", x.boundName, int64(x.examined)+1, int64(x.bound))
+			return false
 		}
 		x.examined++
-		if err := x.view.load(x.scan.src, x.scan.rec, key, val); err != nil {
-			return false, err
+		if x.err = x.view.load(x.scan.rec, &x.scan.cursor); x.err != nil {
+			x.scan.stop()
+			return false
 		}
-		if rest != nil && rest.Eval(x.borrow) != query.True {
-			return true, nil
+		if x.column != nil && x.path.rest.Eval(x.column) != query.True {
+			continue
 		}
-		if skip > 0 {
-			skip--
-			return true, nil
+		if x.skipped < skip {
+			x.skipped++
+			continue
 		}
-		return visit(key)
-	})
+		return true
+	}
+	x.err = x.scan.err
+	return false
 }
 
-// project returns the output columns of the row that the view stands on.
-func (x *execution) project() value.Row {
-	row := make(value.Row, len(x.columns))
-	for i, position := range x.columns {
-		row[i] = x.view.column(position)
+// Rows are cut from arenas of twice as many rows each, so that few rows cost
+// little and no row keeps many others alive.
+const (
+	firstArena = 16
+	lastArena  = 64
+)
+
+// project returns the output columns of the row that the view stands on. At most
+// so many rows are wanted from here on; -1 is all.
+func (x *execution) project(most int) value.Row {
+	n := len(x.columns)
+	if len(x.arena) < n {
+		if x.arenaRows == 0 {
+			x.arenaRows = min(int(x.path.visits), firstArena)
+		} else {
+			x.arenaRows = min(2*x.arenaRows, lastArena)
+		}
+		if most >= 0 {
+			x.arenaRows = min(x.arenaRows, most)
+		}
+		x.arena = make(value.Row, n*x.arenaRows)
+	}
+	row := x.arena[:n:n]
+	x.arena = x.arena[n:]
+	if x.whole && !x.view.covered {
+		x.view.row.BorrowAll(row)
+	} else {
+		x.view.read(row, x.columns)
+	}
+	if x.scan.rec != nil {
+		detach(row)
 	}
 	return row
 }
@@ -150,21 +194,24 @@ func (x *execution) page(result *Result) (last []byte, err error) {
 		return last, nil
 	}
 	result.Rows = make([]value.Row, 0, min(x.take, int(x.path.visits)+1, 2*DefaultPageRows))
-	err = x.each(x.skip, func(key []byte) (bool, error) {
+	for x.next(x.skip) {
 		if len(result.Rows) == x.take {
 			result.Truncated = true
-			return false, nil
+			x.scan.stop()
+			break
 		}
-		result.Rows, last = append(result.Rows, x.project()), key
-		if len(result.Rows) == x.take && x.bound < math.MaxInt {
-			x.bound++ // the row that tells whether there are more
+		result.Rows = append(result.Rows, x.project(x.take-len(result.Rows)))
+		if len(result.Rows) == x.take {
+			last = x.scan.cursor.Key()
+			if x.bound < math.MaxInt {
+				x.bound++ // the row that tells whether there are more
+			}
 		}
-		return true, nil
-	})
-	return last, err
+	}
+	return last, x.err
 }
 
-func (x *execution) stream(yield func(value.Row) bool) error {
+func (x *execution) stream(yield func(value.Row, error) bool) error {
 	if x.path.sort {
 		most := -1
 		if x.take >= 0 && x.skip <= math.MaxInt-x.take {
@@ -175,17 +222,19 @@ func (x *execution) stream(yield func(value.Row) bool) error {
 			return err
 		}
 		for _, s := range top.rows[min(x.skip, len(top.rows)):] {
-			if !yield(s.row) {
+			if !yield(s.row, nil) {
 				return nil
 			}
 		}
 		return nil
 	}
-	left := x.take
-	return x.each(x.skip, func([]byte) (bool, error) {
-		left--
-		return yield(x.project()) && left != 0, nil
-	})
+	for left := x.take; x.next(x.skip); left-- {
+		if !yield(x.project(left), nil) || left == 1 {
+			x.scan.stop()
+			return nil
+		}
+	}
+	return x.err
 }
 
 // materializationExceeded is the error for rows held in memory.

@@ -52,8 +52,8 @@ type Explanation struct {
 // Explain returns the plan that Query would execute, without reading a row. Its
 // errors are those that Query finds before it reads.
 func Explain(src Source, req Request) (Explanation, error) {
-	p, err := newPlan(src, &req, true)
-	if err != nil {
+	var p plan
+	if err := p.make(src, &req, true); err != nil {
 		return Explanation{}, err
 	}
 	e := Explanation{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
@@ -11,7 +12,9 @@ import (
 	"github.com/empyrealapp/aedb-go/value"
 )
 
-// Entry is one key-value entry. The slices are owned by whoever receives it.
+// Entry is one key-value entry. The slices of one that a scan gives out share the
+// memory of the store: they must not be modified, they never change, and as long
+// as they are held a few KiB around them stay allocated.
 type Entry struct {
 	Key   []byte
 	Value []byte // nil in a scan of keys only
@@ -20,7 +23,19 @@ type Entry struct {
 	Version, Created uint64
 }
 
+// Clone returns a copy of the entry with memory of its own.
+func (e Entry) Clone() Entry {
+	both := append(append(make([]byte, 0, len(e.Key)+len(e.Value)), e.Key...), e.Value...)
+	n := len(e.Key)
+	e.Key = both[:n:n]
+	if e.Value != nil {
+		e.Value = both[n:]
+	}
+	return e
+}
+
 // GetKV returns the entry under a key of the scope, and false if there is none.
+// Its key is the one given, its value shares the memory of the store.
 func GetKV(src Source, rec Recorder, scope *catalog.Scope, key []byte) (Entry, bool, error) {
 	if rec != nil {
 		rec.Point(scope.ID, key)
@@ -29,20 +44,16 @@ func GetKV(src Source, rec Recorder, scope *catalog.Scope, key []byte) (Entry, b
 	if !ok {
 		return Entry{}, false, nil
 	}
-	e, err := newEntry(key, raw, version, false)
+	e, err := newEntry(key, raw, version)
 	return e, err == nil, err
 }
 
-func newEntry(key, raw []byte, version uint64, keyOnly bool) (Entry, error) {
+func newEntry(key, raw []byte, version uint64) (Entry, error) {
 	created, payload, err := record.SplitKV(raw)
 	if err != nil {
 		return Entry{}, err
 	}
-	e := Entry{Key: bytes.Clone(key), Version: version, Created: created}
-	if !keyOnly {
-		e.Value = append(make([]byte, 0, len(payload)), payload...)
-	}
-	return e, nil
+	return Entry{Key: key, Value: slices.Clip(payload), Version: version, Created: created}, nil
 }
 
 // Range is the part of a key-value space that a scan visits. The zero Range is
@@ -89,30 +100,37 @@ func (r *Range) keys() (KeyRange, bool) {
 // with a zero Entry, it ends.
 func ScanKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope, r Range) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		n := 0
-		err := scanKV(ctx, src, rec, scope, r, nil, func(e Entry) bool {
-			n++
-			return yield(e, nil) && n != r.Limit
-		})
-		if err != nil {
+		if err := scanKV(ctx, src, rec, scope, &r, nil, yield); err != nil {
 			yield(Entry{}, err)
 		}
 	}
 }
 
-func scanKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope, r Range, after []byte, visit func(Entry) bool) error {
+// scanKV yields the entries behind a key, until their number is the limit of the
+// range or no more are wanted.
+func scanKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope, r *Range, after []byte, yield func(Entry, error) bool) error {
 	keys, ok := r.keys()
 	if !ok {
 		return nil
 	}
 	s := scan{
-		ctx: ctx, src: src, rec: rec, space: scope.ID, after: after,
+		ctx: ctx, rec: rec, cursor: src.Cursor(scope.ID), space: scope.ID, after: after,
 		ranges: []KeyRange{keys}, way: way{backward: r.Reverse},
 	}
-	return s.run(func(key, raw []byte, version uint64) (bool, error) {
-		e, err := newEntry(key, raw, version, r.KeysOnly)
-		return err == nil && visit(e), err
-	})
+	for n := 1; s.next(); n++ {
+		e, err := newEntry(slices.Clip(s.cursor.Key()), s.cursor.Value(), s.cursor.Version())
+		if r.KeysOnly {
+			e.Value = nil
+		}
+		if rec != nil {
+			e = e.Clone()
+		}
+		if err != nil || !yield(e, nil) || n == r.Limit {
+			s.stop()
+			return err
+		}
+	}
+	return s.err
 }
 
 // PageRequest asks for one page of a range.
@@ -153,6 +171,7 @@ func PageKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope,
 		maxRows = DefaultMaxScanRows
 	}
 	size := min(r.Limit, maxRows)
+	r.Limit = 0 // one entry more tells whether there is one
 	page := ScanPage{SnapshotSeq: src.Seq()}
 	identity := r.fingerprint(scope, req.Caller)
 	var after []byte
@@ -166,7 +185,7 @@ func PageKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope,
 		}
 		after = p.key
 	}
-	err := scanKV(ctx, src, rec, scope, r, after, func(e Entry) bool {
+	err := scanKV(ctx, src, rec, scope, &r, after, func(e Entry, _ error) bool {
 		page.Truncated = len(page.Entries) == size
 		if !page.Truncated {
 			page.Entries = append(page.Entries, e)

@@ -35,13 +35,19 @@ type path struct {
 	visits, cost float64
 }
 
-// keyColumns returns the columns of the keys of a path, in order. An index ends
-// with the columns of the primary key.
-func keyColumns(t *catalog.Table, x *catalog.Index) []int {
-	if x == nil {
-		return t.PrimaryKey
+// keyColumn returns the n-th column of the keys of a path, and false if there are
+// no more. An index ends with the columns of the primary key.
+func keyColumn(t *catalog.Table, x *catalog.Index, n int) (position int, ok bool) {
+	if x != nil {
+		if n < len(x.Columns) {
+			return x.Columns[n], true
+		}
+		n -= len(x.Columns)
 	}
-	return append(slices.Clip(x.Columns), t.PrimaryKey...)
+	if n < len(t.PrimaryKey) {
+		return t.PrimaryKey[n], true
+	}
+	return 0, false
 }
 
 // domains caches what a condition says about single columns.
@@ -50,12 +56,6 @@ type domains struct {
 	predicate *query.Predicate
 	known     []domain
 	few       [4]domain // room for known, which is mostly short
-}
-
-func newDomains(t *catalog.Table, p *query.Predicate) *domains {
-	d := &domains{table: t, predicate: p}
-	d.known = d.few[:0]
-	return d
 }
 
 type domain struct {
@@ -98,15 +98,17 @@ func points(s query.Set) (n int, ok bool) {
 // multiply the ranges; the first column with a wider domain ends them.
 func newPath(t *catalog.Table, x *catalog.Index, d *domains) path {
 	p := path{index: x}
-	keys := t.PrimaryKey
+	keys := len(t.PrimaryKey)
 	if x != nil {
-		keys = x.Columns
+		keys = len(x.Columns)
 		if !x.Unique {
-			keys = keyColumns(t, x)
+			keys += len(t.PrimaryKey)
 		}
 	}
-	prefixes := [][]byte{nil}
-	for _, position := range keys {
+	var one [1][]byte
+	prefixes := one[:]
+	for i := range keys {
+		position, _ := keyColumn(t, x, i)
 		dom := d.of(position)
 		if dom.all || slices.Contains(p.bound, position) {
 			break
@@ -131,7 +133,11 @@ func newPath(t *catalog.Table, x *catalog.Index, d *domains) path {
 		}
 		prefixes = extend(prefixes, dom.set, n)
 	}
-	p.points = x == nil && p.fixed == len(keys)
+	if p.fixed == 0 {
+		p.ranges = everything
+		return p
+	}
+	p.points = x == nil && p.fixed == keys
 	p.ranges = make([]KeyRange, len(prefixes))
 	for i, prefix := range prefixes {
 		p.ranges[i] = KeyRange{Start: prefix}
@@ -142,6 +148,9 @@ func newPath(t *catalog.Table, x *catalog.Index, d *domains) path {
 	return p
 }
 
+// everything is the ranges of a path without a condition.
+var everything = []KeyRange{{}}
+
 // extend appends each value of the set, of which there are n, to each prefix.
 // The prefixes are used up.
 func extend(prefixes [][]byte, s query.Set, n int) [][]byte {
@@ -151,6 +160,9 @@ func extend(prefixes [][]byte, s query.Set, n int) [][]byte {
 			v = s.Intervals[0].Low.Value
 		}
 		for i := range prefixes {
+			if prefixes[i] == nil {
+				prefixes[i] = make([]byte, 0, value.KeyLen(v))
+			}
 			prefixes[i] = value.AppendKey(prefixes[i], v)
 		}
 		return prefixes
@@ -213,13 +225,13 @@ func (p *path) arrange(t *catalog.Table, order []sortKey) {
 		p.sort = true
 		return
 	}
-	keys := keyColumns(t, p.index)
 	group, matched := 0, 0
-	for i, position := range keys {
-		if matched == len(want) {
+	for i := 0; matched < len(want); i++ {
+		position, ok := keyColumn(t, p.index, i)
+		if !ok {
 			break
 		}
-		if slices.Contains(p.pinned, position) || slices.Contains(keys[:i], position) {
+		if slices.Contains(p.pinned, position) || p.index != nil && i >= len(p.index.Columns) && slices.Contains(p.index.Columns, position) {
 			continue
 		}
 		if want[matched].position != position {
@@ -333,7 +345,8 @@ func (p *path) estimate(rows, want int, d *domains) {
 	p.visits = max(p.visits, 1)
 	pass := 1.0
 	if p.rest != nil {
-		var counted []int
+		var few [8]int
+		counted := few[:0]
 		for position := range p.rest.Positions {
 			if !slices.Contains(p.bound, position) && !slices.Contains(counted, position) {
 				counted = append(counted, position)

@@ -14,11 +14,13 @@ import (
 // plan is a checked query and the way to its rows.
 type plan struct {
 	table *catalog.Table
-	// columns are the positions of the output columns, described by output.
+	// columns are the positions of the output columns; whole is whether they are
+	// those of the table, in order.
 	columns []int
-	output  []query.Column
+	whole   bool
 	order   []sortKey
 	path    path
+	domains domains
 	// condition is whether there is any condition, enforced by the path or not.
 	condition bool
 
@@ -27,9 +29,8 @@ type plan struct {
 	// bounded is whether a limit or a cursor bounds the rows.
 	bounded bool
 	// after is where the page before ended, nil for the first page.
-	after       []byte
-	fingerprint fingerprint
-	options     Options
+	after   []byte
+	options Options
 }
 
 // tableLayout makes a table a query.Layout.
@@ -42,63 +43,60 @@ func (l tableLayout) Lookup(column string) (position int, kind value.Kind, ok bo
 	return position, kind, ok
 }
 
-// newPlan checks a request and plans it. All errors that do not depend on rows
-// come from here. The plan is for one page, or else for all rows up to the
-// query's own limit.
-func newPlan(src Source, req *Request, paged bool) (*plan, error) {
-	p := &plan{options: req.Options.withDefaults()}
+// make checks a request and plans it. All errors that do not depend on rows come
+// from here. The plan is for one page, or else for all rows up to the query's
+// own limit.
+func (p *plan) make(src Source, req *Request, paged bool) error {
+	p.options = req.Options.withDefaults()
 	q := &req.Query
 	var from position
 	if req.Cursor != "" {
 		var err error
 		if from, err = req.Sealer.open(req.Cursor); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := q.Validate(); err != nil {
-		return nil, err
+		return err
 	}
 	p.bounded = q.Window.Limited || req.Cursor != ""
 	p.condition = !q.Filter.IsZero()
 	if !p.bounded && !p.condition && !p.options.AllowFullScan {
-		return nil, query.Invalid(query.ReasonUnboundedScan,
+		return query.Invalid(query.ReasonUnboundedScan,
 			"a query of all rows of %q needs a limit, a condition or leave to scan", q.Table)
-	}
-	if req.Cursor != "" || req.Sealer != nil {
-		p.fingerprint = req.fingerprint()
 	}
 	if req.Cursor != "" {
 		if q.Window.Offset > 0 {
-			return nil, query.Invalid(query.ReasonOffsetWithCursor, "an offset and a cursor exclude each other")
+			return query.Invalid(query.ReasonOffsetWithCursor, "an offset and a cursor exclude each other")
 		}
-		if from.fingerprint != p.fingerprint || from.seq != src.Seq() {
-			return nil, errInvalidCursor()
+		if from.fingerprint != req.fingerprint() || from.seq != src.Seq() {
+			return errInvalidCursor()
 		}
 		p.after = from.key
 	}
 	predicate, err := p.bind(src, req)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.setWindow(q.Window, from.size, paged); err != nil {
-		return nil, err
+		return err
 	}
-	return p, p.choose(src, q, predicate, from.space)
+	return p.choose(src, q, predicate, from.space)
 }
 
 // bind resolves the names in the query.
 func (p *plan) bind(src Source, req *Request) (*query.Predicate, error) {
 	q := &req.Query
-	project, scope, name := req.Project, req.Scope, q.Table
+	names, project, scope, name := req.Names, req.Project, req.Scope, q.Table
 	if global, ok := strings.CutPrefix(name, "_global."); ok {
-		project, scope, name = "_global", catalog.DefaultScope, global
+		names, project, scope, name = nil, "_global", catalog.DefaultScope, global
 	}
-	t, err := src.Catalog().Table(project, scope, name)
+	t, err := names.Table(src.Catalog(), project, scope, name)
 	if err != nil {
 		return nil, err
 	}
 	p.table = t
-	if len(q.Columns) == 0 || q.Columns[0] == "*" {
+	if p.whole = len(q.Columns) == 0 || q.Columns[0] == "*"; p.whole {
 		p.columns = make([]int, len(t.Columns))
 		for i := range p.columns {
 			p.columns[i] = i
@@ -110,11 +108,6 @@ func (p *plan) bind(src Source, req *Request) (*query.Predicate, error) {
 				return nil, err
 			}
 		}
-	}
-	p.output = make([]query.Column, len(p.columns))
-	for i, position := range p.columns {
-		c := &t.Columns[position]
-		p.output[i] = query.Column{Name: c.Name, Kind: c.Kind, Nullable: c.Nullable}
 	}
 	predicate, err := query.Bind(q.Filter, tableLayout{t})
 	if err != nil {
@@ -131,6 +124,16 @@ func (p *plan) bind(src Source, req *Request) (*query.Predicate, error) {
 		p.order[i] = sortKey{position: position, desc: k.Direction == query.Desc}
 	}
 	return predicate, nil
+}
+
+// describe returns the output columns.
+func (p *plan) describe() []query.Column {
+	output := make([]query.Column, len(p.columns))
+	for i, position := range p.columns {
+		c := &p.table.Columns[position]
+		output[i] = query.Column{Name: c.Name, Kind: c.Kind, Nullable: c.Nullable}
+	}
+	return output
 }
 
 func columnOf(t *catalog.Table, name string) (int, error) {
@@ -179,7 +182,8 @@ func boundExceeded(what, limit string, n, max int64) error {
 // the order of their creation; the first of the cheapest wins. A hint or a
 // cursor leaves one candidate.
 func (p *plan) choose(src Source, q *query.Query, predicate *query.Predicate, space catalog.SpaceID) error {
-	d := newDomains(p.table, predicate)
+	d := &p.domains
+	*d = domains{table: p.table, predicate: predicate, known: d.few[:0]}
 	rows := src.Len(p.table.ID)
 	var hinted *catalog.Index
 	if q.Hint != "" {
@@ -219,7 +223,11 @@ func (p *plan) choose(src Source, q *query.Query, predicate *query.Predicate, sp
 // candidate makes the complete path through one index, or the primary key.
 func (p *plan) candidate(x *catalog.Index, d *domains, rows int) path {
 	c := newPath(p.table, x, d)
-	if !d.predicate.IsTrue() {
+	switch {
+	case d.predicate.IsTrue():
+	case len(c.bound) == 0:
+		c.rest = d.predicate
+	default:
 		rest := d.predicate.Without(func(position int) bool { return slices.Contains(c.bound, position) })
 		if !rest.IsTrue() {
 			c.rest = rest

@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/empyrealapp/aedb-go/query"
-	"github.com/empyrealapp/aedb-go/record"
 	"github.com/empyrealapp/aedb-go/value"
 )
 
@@ -36,7 +35,7 @@ func TestRecorderIsToldWhatAReadDependedOn(t *testing.T) {
 	indexed := footprintOf(t, u, base.Where(query.Eq("age", 42)))
 	require.Len(t, indexed.points, 2)
 	require.Len(t, indexed.ranges, 1)
-	r := PrefixRange(value.Int(42))
+	r := prefixRange(value.Int(42))
 	require.Equal(t, byAge.ID, indexed.ranges[0].space)
 	require.Equal(t, r, indexed.ranges[0].KeyRange)
 
@@ -52,36 +51,25 @@ func TestRecorderIsToldWhatAReadDependedOn(t *testing.T) {
 
 	// A scan that a limit ends: up to the last key examined.
 	limited := footprintOf(t, u, base.OrderBy("id", query.Asc).Limit(5))
-	require.Equal(t, successor(PrefixRange(value.Int(5)).Start), limited.ranges[0].End)
+	require.Equal(t, successor(prefixRange(value.Int(5)).Start), limited.ranges[0].End)
 	limited = footprintOf(t, u, base.OrderBy("id", query.Desc).Limit(5))
-	require.Equal(t, KeyRange{Start: PrefixRange(value.Int(94)).Start}, limited.ranges[0].KeyRange)
+	require.Equal(t, KeyRange{Start: prefixRange(value.Int(94)).Start}, limited.ranges[0].KeyRange)
 }
 
-func TestRowsByKeyAndByIndex(t *testing.T) {
+func TestRowByKey(t *testing.T) {
 	u := fixtureU()
 	table := mustTable(u, "users")
-	byAge, _ := table.Index("by_age")
-	row, ok := GetRow(u, nil, table, value.Int(3))
+	row := make(value.Row, 4)
+	version, ok := GetRow(u, nil, table, []value.Value{value.Int(3)}, row)
 	require.True(t, ok)
-	require.Equal(t, value.Text("u3"), row.Column(1))
-	_, ok = GetRow(u, nil, table, value.Int(-3))
+	require.EqualValues(t, 1, version)
+	require.Equal(t, value.Row{value.Int(3), value.Text("u3"), value.Int(21), value.Text("u3@example.com")}, row)
+	_, ok = GetRow(u, nil, table, []value.Value{value.Int(-3)}, row)
 	require.False(t, ok)
+}
 
-	var got []int64
-	take := func(r record.Row, err error) bool {
-		require.NoError(t, err)
-		got = append(got, r.Column(0).AsInt())
-		return len(got) < 3
-	}
-	for r, err := range ScanRows(context.Background(), u, nil, table, PrefixRange(), true) {
-		if !take(r, err) {
-			break
-		}
-	}
-	require.Equal(t, []int64{99, 98, 97}, got)
-	got = nil
-	for r, err := range ScanIndex(context.Background(), u, nil, table, byAge, PrefixRange(value.Int(20)), false) {
-		take(r, err)
-	}
-	require.Equal(t, []int64{2, 52}, got)
+// prefixRange returns the range of the keys that begin with the given values.
+func prefixRange(values ...value.Value) KeyRange {
+	prefix := value.AppendKeyRow(nil, values...)
+	return KeyRange{Start: prefix, End: value.PrefixEnd(prefix)}
 }

@@ -41,6 +41,7 @@ func (o Options) withDefaults() Options {
 type Request struct {
 	// Project and Scope are where the query's table is.
 	Project, Scope string
+	Names          *Names // of that scope; may be nil
 	Query          query.Query
 	// Cursor continues after the page that returned it, or is "". It is good for
 	// the same query, in which columns and limit may differ, the same caller,

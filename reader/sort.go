@@ -28,10 +28,10 @@ type top struct {
 func (x *execution) sorted(most int) (*top, error) {
 	t := &top{most: most}
 	var key []byte
-	err := x.each(0, func([]byte) (bool, error) {
+	for x.next(0) {
 		key = key[:0]
 		for _, k := range x.order {
-			if v := x.borrow(k.position); k.desc {
+			if v := x.view.column(k.position); k.desc {
 				key = value.AppendKeyDesc(key, v)
 			} else {
 				key = value.AppendKey(key, v)
@@ -39,23 +39,24 @@ func (x *execution) sorted(most int) (*top, error) {
 		}
 		key = append(key, x.view.row.Key...)
 		if x.after != nil && bytes.Compare(key, x.after) <= 0 {
-			return true, nil
+			continue
 		}
 		if t.full() && bytes.Compare(key, t.rows[t.most-1].key) >= 0 {
 			t.dropped = true
-			return true, nil
+			continue
 		}
-		t.add(bytes.Clone(key), x.project())
+		// One arena for each row, since which of them stay is not known yet.
+		t.add(bytes.Clone(key), x.project(1))
 		if t.bytes > x.options.MaxMemory {
 			t.cut()
 		}
 		if t.bytes > x.options.MaxMemory {
-			return false, materializationExceeded(x.table, t.bytes, x.options.MaxMemory)
+			x.scan.stop()
+			return nil, materializationExceeded(x.table, t.bytes, x.options.MaxMemory)
 		}
-		return true, nil
-	})
+	}
 	t.cut()
-	return t, err
+	return t, x.err
 }
 
 // full reports whether the rows at the front are the first of all seen so far

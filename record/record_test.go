@@ -70,6 +70,24 @@ func TestRowsComeBackFromTheirEntries(t *testing.T) {
 
 // A unique entry without Null is the values alone, so that a second row meets it;
 // any other holds the row's key too.
+func TestBorrowedColumnsAreThoseOfTheRow(t *testing.T) {
+	tbl := table(t)
+	rapid.Check(t, func(t *rapid.T) {
+		full := anyRow(t)
+		r := Row{Table: tbl, Key: AppendRowKeyOf(nil, tbl, full), Data: AppendRow(nil, tbl, full)}
+		whole := make(value.Row, len(full))
+		r.BorrowAll(whole)
+		require.Equal(t, full, whole)
+		positions := rapid.SliceOf(rapid.IntRange(0, len(full)-1)).Draw(t, "positions")
+		some := make(value.Row, len(positions))
+		r.BorrowEach(some, positions)
+		for i, p := range positions {
+			require.Equal(t, full[p], some[i])
+			require.Equal(t, full[p], r.Borrow(p))
+		}
+	})
+}
+
 func TestIndexEntriesLeadToTheirRow(t *testing.T) {
 	tbl := table(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -102,7 +120,11 @@ func TestAColumnAddedLaterReadsAsItsDefault(t *testing.T) {
 		Data: value.AppendRow(nil, []value.Cell{{ID: 3, Value: value.Text("c")}}),
 	}
 	require.Equal(t, value.Int(9), row.Column(3))
-	require.Equal(t, value.Row{value.Int(1), value.Text("b"), value.Text("c"), value.Int(9)}, row.Values(nil))
+	whole := value.Row{value.Int(1), value.Text("b"), value.Text("c"), value.Int(9)}
+	require.Equal(t, whole, row.Values(nil))
+	borrowed := make(value.Row, 4)
+	row.BorrowAll(borrowed)
+	require.Equal(t, whole, borrowed)
 }
 
 func TestDamagedRowsReadAsNull(t *testing.T) {
@@ -111,6 +133,10 @@ func TestDamagedRowsReadAsNull(t *testing.T) {
 	require.Equal(t, value.Row{value.Null(), value.Null(), value.Null(), value.Int(9)}, row.Values(dirty))
 	require.True(t, row.Column(0).IsNull())
 	require.True(t, row.Column(1).IsNull())
+	require.True(t, row.Borrow(0).IsNull())
+	borrowed := make(value.Row, 4)
+	row.BorrowAll(borrowed)
+	require.Equal(t, row.Values(nil), borrowed)
 }
 
 func TestKeyValueEntriesComeBack(t *testing.T) {

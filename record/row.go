@@ -77,6 +77,71 @@ func (r Row) Column(position int) value.Value {
 	return v
 }
 
+// Borrow returns the value of the column at a position, as Column does, but it
+// may share the memory of Key and Data. These must never change, and stay alive
+// as long as the value is held.
+func (r *Row) Borrow(position int) value.Value {
+	if k := r.Table.KeyOrdinal(position); k >= 0 {
+		return BorrowElement(r.Key, k)
+	}
+	cells := r.Data.Open()
+	return borrowCell(&cells, &r.Table.Columns[position])
+}
+
+// BorrowElement returns the n-th element of an encoded key, or Null if there is
+// none. The value may share the memory of the key.
+func BorrowElement(key []byte, n int) value.Value {
+	for ; n > 0; n-- {
+		var err error
+		if key, err = value.SkipKey(key); err != nil {
+			return value.Null()
+		}
+	}
+	v, _, err := value.BorrowKey(key)
+	if err != nil {
+		return value.Null()
+	}
+	return v
+}
+
+func borrowCell(cells *value.OpenRow, c *catalog.Column) value.Value {
+	v, ok := cells.Borrow(c.ID)
+	if !ok && c.Default != nil {
+		return *c.Default // written before the column was added
+	}
+	return v
+}
+
+// BorrowAll decodes the whole row into dst, which has a Null for each column,
+// under the rules of Borrow.
+func (r *Row) BorrowAll(dst value.Row) {
+	rest := r.Key
+	for _, p := range r.Table.PrimaryKey {
+		v, next, err := value.BorrowKey(rest)
+		if err != nil {
+			break
+		}
+		dst[p], rest = v, next
+	}
+	cells := r.Data.Open()
+	for _, p := range r.Table.Stored() {
+		dst[p] = borrowCell(&cells, &r.Table.Columns[p])
+	}
+}
+
+// BorrowEach decodes the columns at some positions into dst, which has a place
+// for each of them, under the rules of Borrow.
+func (r *Row) BorrowEach(dst value.Row, positions []int) {
+	cells := r.Data.Open()
+	for i, p := range positions {
+		if k := r.Table.KeyOrdinal(p); k >= 0 {
+			dst[i] = BorrowElement(r.Key, k)
+		} else {
+			dst[i] = borrowCell(&cells, &r.Table.Columns[p])
+		}
+	}
+}
+
 // Values decodes the whole row into dst, which is grown as needed and
 // overwritten.
 func (r Row) Values(dst value.Row) value.Row {

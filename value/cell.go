@@ -3,6 +3,7 @@ package value
 import (
 	"math/bits"
 	"strings"
+	"unsafe"
 )
 
 // cellLen returns the number of bytes that appendCell appends for v.
@@ -97,6 +98,16 @@ func loadCell(kind Kind, raw []byte) Value {
 	}
 	v.num = n
 	return v
+}
+
+// borrowCell is loadCell, except that Text, Json and Blob share the memory of
+// raw, which must never change.
+func borrowCell(kind Kind, raw []byte) Value {
+	switch kind {
+	case KindText, KindJSON, KindBlob:
+		return Value{kind: kind, str: unsafe.String(unsafe.SliceData(raw), len(raw))}
+	}
+	return loadCell(kind, raw)
 }
 
 // cellNumber maps the number of a value to one that is small, in the sense of

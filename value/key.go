@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strings"
+	"unsafe"
 
 	"github.com/empyrealapp/aedb-go/errs"
 )
@@ -131,6 +132,20 @@ func DecodeKey(b []byte) (v Value, rest []byte, err error) {
 	e, err := scanKey(b)
 	if err != nil {
 		return Value{}, nil, err
+	}
+	return e.value(), b[e.size:], nil
+}
+
+// BorrowKey is DecodeKey, except that Text, Json and Blob share the memory of b
+// where its bytes are those of the value. It is for keys whose bytes never
+// change, and keeps them alive.
+func BorrowKey(b []byte) (v Value, rest []byte, err error) {
+	e, err := scanKey(b)
+	if err != nil {
+		return Value{}, nil, err
+	}
+	if e.kind >= KindText && e.mask == 0 && e.zeros == 0 {
+		return Value{kind: e.kind, str: unsafe.String(unsafe.SliceData(e.content), len(e.content))}, b[e.size:], nil
 	}
 	return e.value(), b[e.size:], nil
 }

@@ -209,6 +209,9 @@ func FuzzDecodeKey(f *testing.F) {
 		v, rest, err := DecodeKey(b)
 		skipped, skipErr := SkipKey(b)
 		require.Equal(t, err == nil, skipErr == nil)
+		borrowed, _, borrowErr := BorrowKey(b)
+		require.Equal(t, err == nil, borrowErr == nil)
+		require.Equal(t, v, borrowed)
 		if err != nil {
 			require.ErrorIs(t, err, errs.ErrDecode)
 			return

@@ -140,6 +140,31 @@ func (r EncodedRow) Cells(dst []Cell) ([]Cell, error) {
 	return dst, nil
 }
 
+// Open returns the row for reading several of its columns. A row without a
+// directory reads as one without cells.
+func (r EncodedRow) Open() OpenRow {
+	d, _ := r.directory()
+	return OpenRow{d}
+}
+
+// OpenRow is an EncodedRow whose directory has been found.
+type OpenRow struct{ directory directory }
+
+// Borrow returns the value of one column, as EncodedRow.Column does, but Text,
+// Json and Blob share the memory of the row: it is for rows whose bytes never
+// change, and it keeps them alive.
+func (r *OpenRow) Borrow(id ColumnID) (Value, bool) {
+	i, ok := r.directory.find(id)
+	if !ok {
+		return Value{}, false
+	}
+	kind, raw, ok := r.directory.cell(i)
+	if !ok || !validCell(kind, raw) {
+		return Value{}, false
+	}
+	return borrowCell(kind, raw), true
+}
+
 // Validate checks that the row is what AppendRow writes for its cells, to the
 // byte. A failure has code decode. That Text is UTF-8 and Json parses is not
 // the encoding's concern: see Check.
@@ -178,8 +203,8 @@ type directory struct {
 	wide    bool
 }
 
-// directory splits the row. It is false if the row is too short for the number
-// of cells it claims.
+// directory splits the row. It is false, and of no cells, if the row is too
+// short for the number of cells it claims.
 func (r EncodedRow) directory() (d directory, ok bool) {
 	header, size := 0, 0
 	switch {
@@ -189,7 +214,7 @@ func (r EncodedRow) directory() (d directory, ok bool) {
 	case len(r) >= wideHeader && r[0] == rowWide:
 		n := binary.LittleEndian.Uint32(r[1:])
 		if uint64(n) > uint64(len(r)/wideEntry) {
-			return d, false
+			return directory{}, false
 		}
 		d.n, d.wide = int(n), true
 		header, size = wideHeader, d.n*wideEntry
@@ -197,7 +222,7 @@ func (r EncodedRow) directory() (d directory, ok bool) {
 		return d, false
 	}
 	if len(r)-header < size {
-		return d, false
+		return directory{}, false
 	}
 	d.entries, d.content = r[header:header+size], r[header+size:]
 	return d, true

@@ -157,8 +157,12 @@ func FuzzRow(f *testing.F) {
 	f.Add(AppendRow(nil, []Cell{{256, Bool(true)}, {1 << 20, Null()}}), uint32(256))
 	f.Fuzz(func(t *testing.T, b []byte, id uint32) {
 		row := EncodedRow(b)
+		open := row.Open()
 		for i := range ColumnID(16) {
-			row.Column(i)
+			want, wantOK := row.Column(i)
+			got, ok := open.Borrow(i)
+			require.Equal(t, wantOK, ok)
+			require.Equal(t, want, got)
 		}
 		v, ok := row.Column(ColumnID(id))
 		cells, err := row.Cells(nil)

@@ -106,6 +106,25 @@ func I256(v *uint256.Int) Value {
 	return Value{kind: KindI256, str: string(b[:])}
 }
 
+// Clone returns the value with memory of its own. A value that was read shares
+// the memory of what it was read from; see Row.Clone.
+func (v Value) Clone() Value {
+	v.str = strings.Clone(v.str)
+	return v
+}
+
+// Clone returns a copy of the row with memory of its own. The texts and bytes of
+// a row that was read share the memory of the store, which never changes but
+// stays allocated, a few KiB for each row, as long as they are held: clone rows
+// that are to outlive the work at hand.
+func (r Row) Clone() Row {
+	c := make(Row, len(r))
+	for i, v := range r {
+		c[i] = v.Clone()
+	}
+	return c
+}
+
 // Kind returns the kind of the value.
 func (v Value) Kind() Kind { return v.kind }
 
