@@ -1,9 +1,11 @@
 package blocktree
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -101,6 +103,53 @@ func BenchmarkPut(b *testing.B) {
 			}
 			reportMemory(b, tree)
 		})
+	}
+}
+
+// BenchmarkReadThenPut reads every key before it is changed, as a commit does.
+func BenchmarkReadThenPut(b *testing.B) {
+	tree, keys := benchTree()
+	value := make([]byte, 100)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		key := keys[i%benchEntries]
+		tree.Get(key)
+		tree.Put(key, value, uint64(benchEntries+i))
+	}
+}
+
+// BenchmarkEpoch puts a thousand scattered keys in key order and takes a
+// snapshot, as a large group of commits does.
+func BenchmarkEpoch(b *testing.B) {
+	const size = 1000
+	tree, keys := benchTree()
+	for batch := range slices.Chunk(keys[:benchEntries/size*size], size) {
+		slices.SortFunc(batch, bytes.Compare)
+	}
+	value := make([]byte, 100)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		from := i % (benchEntries / size) * size
+		for _, key := range keys[from : from+size] {
+			tree.Put(key, value, uint64(benchEntries+i))
+		}
+		tree.Snapshot()
+	}
+}
+
+// BenchmarkFork forks a snapshot, and reads and changes two keys there, as a
+// small interactive transaction does.
+func BenchmarkFork(b *testing.B) {
+	tree, keys := benchTree()
+	frozen, value := tree.Snapshot(), make([]byte, 100)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		fork := frozen.Fork()
+		for j := range 2 {
+			key := keys[(2*i+j)%benchEntries]
+			fork.Get(key)
+			fork.Put(key, value, uint64(benchEntries+i))
+		}
 	}
 }
 

@@ -3,41 +3,52 @@ package blocktree
 // Cursor is a position in a tree. It is a plain value: copying it makes a
 // second, independent position. Neither moving nor seeking allocates.
 //
-// Over a frozen tree a cursor is good forever, over a writable one until the
-// next write. A new cursor, and one that ran off either end, is on no entry: it
-// stays there until it is placed anew, and its Key, Value and Version are zero.
+// Over a frozen tree a cursor is good forever, over a writable one until the next
+// write; the slices it has returned stay as they are in either case. A new cursor,
+// and one that ran off either end, is on no entry: it stays there until it is
+// placed anew, and its Key, Value and Version are zero.
 type Cursor struct {
 	tree  *Tree
-	low   string // bound of block
-	block *block // nil when on no entry
+	leaf  *leaf // nil when on no entry
 	index int
-	at    entry
+	path  [maxHeight]step
 }
 
 // Cursor returns a cursor that is on no entry yet.
 func (t *Tree) Cursor() Cursor { return Cursor{tree: t} }
 
 // Valid reports whether the cursor is on an entry.
-func (c *Cursor) Valid() bool { return c.block != nil }
+func (c *Cursor) Valid() bool { return c.leaf != nil }
 
-// Key returns the key of the entry. It aliases the tree and must not be
-// modified; it lives as long as the cursor is good.
-func (c *Cursor) Key() []byte { return c.at.key }
+// Key returns the key of the entry. It aliases the tree and must not be modified.
+func (c *Cursor) Key() []byte {
+	if c.leaf == nil {
+		return nil
+	}
+	return c.leaf.key(c.index)
+}
 
 // Value returns the value of the entry, under the same rules as Key.
-func (c *Cursor) Value() []byte { return c.at.value }
+func (c *Cursor) Value() []byte {
+	if c.leaf == nil {
+		return nil
+	}
+	return c.leaf.entry(c.index).Value
+}
 
 // Version returns the version of the entry.
-func (c *Cursor) Version() uint64 { return c.at.version }
+func (c *Cursor) Version() uint64 {
+	if c.leaf == nil {
+		return 0
+	}
+	return c.leaf.entry(c.index).Version
+}
 
 // First moves to the lowest key and reports whether there is one.
-func (c *Cursor) First() bool { return c.SeekGE(nil) }
+func (c *Cursor) First() bool { return c.end(false) }
 
 // Last moves to the highest key and reports whether there is one.
-func (c *Cursor) Last() bool {
-	c.low, c.block, _ = c.tree.blocks.Max()
-	return c.stepTo(c.lastIndex())
-}
+func (c *Cursor) Last() bool { return c.end(true) }
 
 // SeekGE moves to the first entry whose key is at or above key and reports
 // whether there is one.
@@ -69,39 +80,73 @@ func (c *Cursor) Next() bool { return c.stepTo(c.index + 1) }
 // Prev moves to the entry before this one and reports whether there is one.
 func (c *Cursor) Prev() bool { return c.stepTo(c.index - 1) }
 
-// find enters the block that may hold key and returns the index there of the
-// first entry not below key, and whether it is key.
+// find enters the leaf that may hold key and returns the index there of the first
+// entry not below key, and whether it is key.
 func (c *Cursor) find(key []byte) (int, bool) {
-	if c.low, c.block = c.tree.floor(key); c.block == nil {
+	if c.leaf = nil; c.tree.root == nil {
 		return 0, false
 	}
-	return c.block.search(key)
-}
-
-// lastIndex returns the index of the last entry of the block entered.
-func (c *Cursor) lastIndex() int {
-	if c.block == nil {
-		return 0
+	at := c.tree.root
+	for level := range c.tree.height {
+		n := (*node)(at)
+		i := n.search(key)
+		c.path[level] = step{n, i}
+		at = n.children[i]
 	}
-	return int(c.block.count) - 1
+	c.leaf = (*leaf)(at)
+	return c.leaf.search(key)
 }
 
-// stepTo moves to the entry with the given index in the present block; just
-// outside of it, that is an end of the neighbouring block.
+// stepTo moves to the entry with the given index in the present leaf; just outside
+// of it, that is an end of the neighbour.
 func (c *Cursor) stepTo(i int) bool {
 	switch {
-	case c.block == nil:
+	case c.leaf == nil:
+		return false
 	case i < 0:
-		c.low, c.block = c.tree.before(c.low)
-		i = c.lastIndex()
-	case i >= int(c.block.count):
-		c.low, c.block = c.tree.after(c.low)
-		i = 0
+		return c.neighbour(-1)
+	case i >= int(c.leaf.count):
+		return c.neighbour(1)
 	}
-	if c.block == nil {
-		c.at = entry{}
+	c.index = i
+	return true
+}
+
+// neighbour moves to the near end of the leaf after the present one, or of the one
+// before it.
+func (c *Cursor) neighbour(by int) bool {
+	for level := c.tree.height - 1; level >= 0; level-- {
+		s := &c.path[level]
+		if at := s.at + by; at >= 0 && at < int(s.node.count) {
+			s.at = at
+			return c.enter(level+1, s.node.children[at], by < 0)
+		}
+	}
+	c.leaf = nil
+	return false
+}
+
+func (c *Cursor) end(last bool) bool {
+	if c.leaf = nil; c.tree.root == nil {
 		return false
 	}
-	c.index, c.at = i, c.block.entry(i)
+	return c.enter(0, c.tree.root, last)
+}
+
+// enter moves to the first or last entry below a child at a level.
+func (c *Cursor) enter(level int, at child, last bool) bool {
+	for ; level < c.tree.height; level++ {
+		n := (*node)(at)
+		i := 0
+		if last {
+			i = int(n.count) - 1
+		}
+		c.path[level] = step{n, i}
+		at = n.children[i]
+	}
+	c.leaf, c.index = (*leaf)(at), 0
+	if last {
+		c.index = int(c.leaf.count) - 1
+	}
 	return true
 }

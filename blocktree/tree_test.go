@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -15,10 +16,10 @@ import (
 )
 
 // model is the map that a tree must equal.
-type model map[string]entry
+type model map[string]Entry
 
 func (m model) put(key, value []byte, version uint64) {
-	m[string(key)] = entry{bytes.Clone(key), bytes.Clone(value), version}
+	m[string(key)] = Entry{bytes.Clone(key), bytes.Clone(value), version}
 }
 
 func (m model) clone() model {
@@ -30,12 +31,12 @@ func (m model) clone() model {
 }
 
 // sorted returns the entries in key order.
-func (m model) sorted() []entry {
-	entries := make([]entry, 0, len(m))
+func (m model) sorted() []Entry {
+	entries := make([]Entry, 0, len(m))
 	for _, e := range m {
 		entries = append(entries, e)
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.key, b.key) })
+	slices.SortFunc(entries, func(a, b Entry) int { return bytes.Compare(a.Key, b.Key) })
 	return entries
 }
 
@@ -46,11 +47,11 @@ func (m model) requireEqual(t require.TestingT, tree *Tree) {
 	entries := m.sorted()
 	require.Equal(t, len(entries), tree.Len())
 	for _, e := range entries {
-		value, version, ok := tree.Get(e.key)
-		require.True(t, ok, "key %q", e.key)
+		value, version, ok := tree.Get(e.Key)
+		require.True(t, ok, "key %q", e.Key)
 		require.NotNil(t, value)
-		require.True(t, bytes.Equal(e.value, value), "value of %q", e.key)
-		require.Equal(t, e.version, version)
+		require.True(t, bytes.Equal(e.Value, value), "value of %q", e.Key)
+		require.Equal(t, e.Version, version)
 	}
 	c := tree.Cursor()
 	ok := c.First()
@@ -68,13 +69,21 @@ func (m model) requireEqual(t require.TestingT, tree *Tree) {
 	require.False(t, ok)
 }
 
-func requireAt(t require.TestingT, e entry, c *Cursor, ok bool) {
-	require.True(t, ok, "no entry where %q was expected", e.key)
+func requireAt(t require.TestingT, e Entry, c *Cursor, ok bool) {
+	require.True(t, ok, "no entry where %q was expected", e.Key)
 	require.True(t, c.Valid())
-	require.Equal(t, string(e.key), string(c.Key()))
-	require.True(t, bytes.Equal(e.value, c.Value()), "value of %q", e.key)
-	require.Equal(t, e.version, c.Version())
+	require.Equal(t, string(e.Key), string(c.Key()))
+	require.True(t, bytes.Equal(e.Value, c.Value()), "value of %q", e.Key)
+	require.Equal(t, e.Version, c.Version())
 }
+
+func requireOld(t require.TestingT, want, old Entry) {
+	require.True(t, bytes.Equal(want.Key, old.Key))
+	require.True(t, bytes.Equal(want.Value, old.Value))
+	require.Equal(t, want.Version, old.Version)
+}
+
+func removed(_ Entry, found bool) bool { return found }
 
 // requireInvariants checks what the package comment and the comments on block
 // promise of the structure.
@@ -82,26 +91,53 @@ func requireInvariants(t require.TestingT, tree *Tree) {
 	var count int
 	var memory int64
 	first, last := true, []byte(nil)
-	tree.blocks.Scan(func(low string, b *block) bool {
-		require.Equal(t, first, low == "", "only the first bound is empty")
+	var visit func(c child, height int, low, high string, bounded bool)
+	visit = func(c child, height int, low, high string, bounded bool) {
+		if height > 0 {
+			n := (*node)(c)
+			memory += nodeBytes
+			require.Positive(t, n.count)
+			require.Empty(t, n.seps[0])
+			for i := range int(n.count) {
+				from, to, capped := low, high, bounded
+				if i > 0 {
+					from = n.seps[i]
+					require.True(t, strings.HasPrefix(from, n.prefix))
+					require.Equal(t, head([]byte(from[len(n.prefix):])), n.heads[i])
+				}
+				if i+1 < int(n.count) {
+					to, capped = n.seps[i+1], true
+				}
+				visit(n.children[i], height-1, from, to, capped)
+			}
+			for i := int(n.count); i < fanout; i++ {
+				require.Nil(t, n.children[i])
+				require.Empty(t, n.seps[i])
+			}
+			return
+		}
+		b := (*leaf)(c)
 		require.Positive(t, b.count)
-		require.True(t, b.count == 1 || b.used() <= blockTarget, "%d bytes in use", b.used())
-		require.LessOrEqual(t, b.used(), len(b.buf))
+		require.True(t, b.count == 1 || b.live <= leafTarget, "%d bytes in use", b.live)
+		require.LessOrEqual(t, int(b.live), len(b.buf))
 		require.GreaterOrEqual(t, string(b.key(0)), low)
-		require.True(t, first || string(last) < low, "bound %q is not above %q", low, last)
 		var large, held int64
+		live := 0
 		for i := range int(b.count) {
 			e := b.entry(i)
-			require.True(t, first || bytes.Compare(last, e.key) < 0)
-			require.True(t, bytes.HasPrefix(e.key, b.key(0)[:b.prefix]))
-			require.Equal(t, uint32(fingerprint(e.key[b.prefix:])), b.slot(i)>>16)
-			require.Equal(t, entrySize(e.key, e.value, e.version), b.size(i))
-			require.LessOrEqual(t, e.version, b.maxVersion)
-			if len(e.value) > largeValue {
+			require.True(t, first || bytes.Compare(last, e.Key) < 0)
+			require.True(t, !bounded || string(e.Key) < high)
+			require.True(t, bytes.HasPrefix(e.Key, b.key(0)[:b.prefix]))
+			require.Equal(t, fingerprint(e.Key[b.prefix:]), b.prints[i])
+			require.Equal(t, entrySize(e.Key, e.Value, e.Version), b.size(i))
+			require.LessOrEqual(t, e.Version, b.maxVersion)
+			live += b.size(i)
+			if len(e.Value) > largeValue {
 				large++
 			}
-			first, last = false, e.key
+			first, last = false, e.Key
 		}
+		require.Equal(t, live, int(b.live))
 		if b.large != nil {
 			for _, v := range b.large.values {
 				held += int64(cap(v))
@@ -114,8 +150,10 @@ func requireInvariants(t require.TestingT, tree *Tree) {
 		require.Zero(t, large, "large values without an entry")
 		count += int(b.count)
 		memory += b.bytes()
-		return true
-	})
+	}
+	if tree.root != nil {
+		visit(tree.root, tree.height, "", "", false)
+	}
 	require.Equal(t, count, tree.Len())
 	require.Equal(t, memory, tree.MemoryBytes())
 }
@@ -174,16 +212,20 @@ func TestTreeEqualsMapThroughSnapshotsAndForks(t *testing.T) {
 				for range random.IntN(100) {
 					key, value := random.key(), random.value()
 					version += random.Uint64N(200)
-					_, existed := m[string(key)]
-					require.Equal(t, existed, tree.Put(key, value, version))
+					want, existed := m[string(key)]
+					old, replaced := tree.Put(key, value, version)
+					require.Equal(t, existed, replaced)
+					requireOld(t, want, old)
 					m.put(key, value, version)
 				}
 			},
 			"delete": func(t *rapid.T) {
 				for range random.IntN(100) {
 					key := random.key()
-					_, existed := m[string(key)]
-					require.Equal(t, existed, tree.Delete(key))
+					want, existed := m[string(key)]
+					old, found := tree.Delete(key)
+					require.Equal(t, existed, found)
+					requireOld(t, want, old)
 					delete(m, string(key))
 				}
 			},
@@ -192,8 +234,8 @@ func TestTreeEqualsMapThroughSnapshotsAndForks(t *testing.T) {
 				from := random.IntN(len(entries) + 1)
 				entries = entries[from:]
 				for _, e := range entries[:random.IntN(len(entries)+1)] {
-					require.True(t, tree.Delete(e.key))
-					delete(m, string(e.key))
+					require.True(t, removed(tree.Delete(e.Key)))
+					delete(m, string(e.Key))
 				}
 			},
 			"snapshot": func(t *rapid.T) {
@@ -223,7 +265,7 @@ func TestCursorFindsItsPlaceFromAnySeekPoint(t *testing.T) {
 		frozen, entries := tree.Snapshot(), m.sorted()
 		for range 20 {
 			probe := random.key()
-			at, found := slices.BinarySearchFunc(entries, probe, func(e entry, k []byte) int { return bytes.Compare(e.key, k) })
+			at, found := slices.BinarySearchFunc(entries, probe, func(e Entry, k []byte) int { return bytes.Compare(e.Key, k) })
 			ge, lt, le := frozen.Cursor(), frozen.Cursor(), frozen.Cursor()
 			okGE, okLT, okLE := ge.SeekGE(probe), lt.SeekLT(probe), le.SeekLE(probe)
 			if found {
@@ -280,13 +322,13 @@ func TestChangedSinceEqualsFullScan(t *testing.T) {
 			}
 			key, version, found := tree.ChangedSince(start, end, since)
 			entries := m.sorted()
-			want := slices.IndexFunc(entries, func(e entry) bool {
-				return e.version > since && bytes.Compare(e.key, start) >= 0 && (end == nil || bytes.Compare(e.key, end) < 0)
+			want := slices.IndexFunc(entries, func(e Entry) bool {
+				return e.Version > since && bytes.Compare(e.Key, start) >= 0 && (end == nil || bytes.Compare(e.Key, end) < 0)
 			})
 			require.Equal(t, want >= 0, found)
 			if found {
-				require.Equal(t, string(entries[want].key), string(key))
-				require.Equal(t, entries[want].version, version)
+				require.Equal(t, string(entries[want].Key), string(key))
+				require.Equal(t, entries[want].Version, version)
 			}
 		}
 	})
@@ -298,7 +340,7 @@ func TestBuilderEqualsPuts(t *testing.T) {
 		random.fill(New(), m, random.IntN(500))
 		var builder Builder
 		for _, e := range m.sorted() {
-			require.True(t, builder.Append(e.key, e.value, e.version))
+			require.True(t, builder.Append(e.Key, e.Value, e.Version))
 		}
 		tree := builder.Finish()
 		m.requireEqual(t, tree)
@@ -332,7 +374,7 @@ func TestBigKeysAndValuesAreHeldAndReleased(t *testing.T) {
 	frozen := tree.Snapshot()
 	require.GreaterOrEqual(t, tree.MemoryBytes(), int64(65<<20))
 	for key := range m {
-		require.True(t, tree.Delete([]byte(key)))
+		require.True(t, removed(tree.Delete([]byte(key))))
 	}
 	model{}.requireEqual(t, tree)
 	require.Zero(t, tree.MemoryBytes())
@@ -353,7 +395,7 @@ func TestDeletingMostEntriesGivesTheirMemoryBack(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 5))
 	for i, k := range random.Perm(n) {
 		if i >= n/20 {
-			require.True(t, tree.Delete(numbered(k, 16)))
+			require.True(t, removed(tree.Delete(numbered(k, 16))))
 		}
 	}
 	requireInvariants(t, tree)

@@ -21,10 +21,9 @@
 //     a plan looks at the size of the table, which is not recorded: it decides
 //     only what the query leaves open by not asking for an order.
 //  4. What is handed out stays as it is. It is lent: entries, texts and bytes
-//     share the memory of the source, which never changes. Rows are cut from
-//     arenas of a few dozen. Clone is for whoever keeps a small part for long.
-//     What a Recorder was told of is copied, since its source may be a
-//     transaction's own, which is written to between reads.
+//     share the memory of the source, which never changes, also where the source
+//     is a transaction's own and is written to. Rows are cut from arenas of a few
+//     dozen. Clone is for whoever keeps a small part for long.
 //  5. Nothing remembered outlives the schema it was found in: Names go by the
 //     catalog of the snapshot. Plans are made anew for each query; that takes
 //     about as long as reading a few rows, and needs no cache to go stale.

@@ -174,9 +174,6 @@ func (x *execution) project(most int) value.Row {
 	} else {
 		x.view.read(row, x.columns)
 	}
-	if x.scan.rec != nil {
-		detach(row)
-	}
 	return row
 }
 

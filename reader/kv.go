@@ -122,9 +122,6 @@ func scanKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope,
 		if r.KeysOnly {
 			e.Value = nil
 		}
-		if rec != nil {
-			e = e.Clone()
-		}
 		if err != nil || !yield(e, nil) || n == r.Limit {
 			s.stop()
 			return err

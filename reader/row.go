@@ -25,18 +25,7 @@ func GetRow(src Source, rec Recorder, t *catalog.Table, key []value.Value, row v
 	}
 	r := record.Row{Table: t, Key: rowKey, Data: data}
 	r.BorrowAll(row)
-	if rec != nil {
-		detach(row)
-	}
 	return version, true
-}
-
-// detach gives the values of a row memory of their own. Whoever records what is
-// read may write to the source and still hold the row.
-func detach(row value.Row) {
-	for i := range row {
-		row[i] = row[i].Clone()
-	}
 }
 
 func spaceOf(t *catalog.Table, x *catalog.Index) catalog.SpaceID {

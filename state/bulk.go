@@ -29,12 +29,13 @@ type Bulk struct {
 // gathered is what is to be written to one space.
 type gathered struct {
 	id      catalog.SpaceID
-	dropped bool    // the space is emptied before the writes
-	writes  []write // in the order of the commits
+	dropped bool // the space is emptied before the writes
+	writes  writes
 	// shared is how many bytes all keys begin with in common.
 	shared int
 	// ascending is true while each key is above the one before it.
 	ascending bool
+	touched   byte // what touch has read, so that the reads are not left out
 }
 
 // write is a put, or a delete. It has the size of a cache line.
@@ -43,6 +44,27 @@ type write struct {
 	version    uint64
 	deleted    bool
 }
+
+// writes are in the order of the commits. They are kept in pieces, so that they
+// stay where they are when there are more.
+type writes struct {
+	pieces [][]write // full but for the last
+	count  int
+}
+
+// pieceWrites is the number of writes in a full piece, 64 KiB of them.
+const pieceWrites = 1024
+
+func (l *writes) append(w write) {
+	if l.count%pieceWrites == 0 {
+		l.pieces = append(l.pieces, nil)
+	}
+	last := &l.pieces[len(l.pieces)-1]
+	*last = append(*last, w)
+	l.count++
+}
+
+func (l *writes) at(i int) *write { return &l.pieces[i/pieceWrites][i%pieceWrites] }
 
 // NewBulk returns a Bulk that writes to w.
 func NewBulk(w *Working) *Bulk {
@@ -67,7 +89,7 @@ func (b *Bulk) Add(cs *msgs.Changeset, owns func(catalog.SpaceID) bool) error {
 			}
 			g.add(write{key: e.Key, value: e.Value, version: cs.Seq, deleted: e.Op == msgs.EffectDelete})
 		case msgs.EffectDropSpace:
-			g.dropped, g.writes = true, g.writes[:0]
+			g.dropped, g.writes = true, writes{}
 		default:
 			return errs.New(errs.CodeDecode, "commit %d has an effect of unknown kind %d", cs.Seq, e.Op)
 		}
@@ -99,14 +121,14 @@ func (b *Bulk) Flush() {
 }
 
 func (g *gathered) add(w write) {
-	if n := len(g.writes); n == 0 {
+	if n := g.writes.count; n == 0 {
 		g.shared, g.ascending = len(w.key), true
 	} else {
-		last := g.writes[n-1].key
+		last := g.writes.at(n - 1).key
 		g.shared = commonPrefix(last[:g.shared], w.key)
 		g.ascending = g.ascending && bytes.Compare(last, w.key) < 0
 	}
-	g.writes = append(g.writes, w)
+	g.writes.append(w)
 }
 
 // rebuildFactor is how many times as many entries as there are writes a tree may
@@ -119,7 +141,7 @@ func (g *gathered) flush(s *space) {
 	if g.dropped {
 		s.tree = blocktree.New()
 	}
-	if s.tree.Len() <= rebuildFactor*len(g.writes) {
+	if s.tree.Len() <= rebuildFactor*g.writes.count {
 		s.tree = g.merge(s.tree)
 		return
 	}
@@ -163,8 +185,8 @@ func (g *gathered) merge(old *blocktree.Tree) *blocktree.Tree {
 func (g *gathered) newest() iter.Seq[*write] {
 	return func(yield func(*write) bool) {
 		if g.ascending {
-			for i := range g.writes {
-				if !yield(&g.writes[i]) {
+			for i := range g.writes.count {
+				if !yield(g.writes.at(i)) {
 					return
 				}
 			}
@@ -172,9 +194,12 @@ func (g *gathered) newest() iter.Seq[*write] {
 		}
 		order := g.sorted()
 		for i, p := range order {
-			w := &g.writes[p.at]
+			if i%touchedAhead == 0 {
+				g.touch(order[i:min(i+touchedAhead, len(order))])
+			}
+			w := g.writes.at(int(p.at))
 			// Keys with different heads differ, which spares a look at most of them.
-			if i+1 < len(order) && order[i+1].head == p.head && bytes.Equal(g.writes[order[i+1].at].key, w.key) {
+			if i+1 < len(order) && order[i+1].head == p.head && bytes.Equal(g.writes.at(int(order[i+1].at)).key, w.key) {
 				continue
 			}
 			if !yield(w) {
@@ -184,20 +209,38 @@ func (g *gathered) newest() iter.Seq[*write] {
 	}
 }
 
+// touchedAhead is how many writes are brought into the cache together.
+const touchedAhead = 32
+
+// touch reads a little of each write. The writes lie anywhere in memory, and the
+// processor waits for these reads all at once, where it would wait for one after
+// the other if each were read when it is written.
+func (g *gathered) touch(order []slot) {
+	for _, p := range order {
+		w := g.writes.at(int(p.at))
+		if n := len(w.key); n > 0 {
+			g.touched += w.key[n-1]
+		}
+		if n := len(w.value); n > 0 {
+			g.touched += w.value[n-1]
+		}
+	}
+}
+
 // slot is a write on its way to its place. The head is the eight bytes of its key
 // behind what all keys share, zeros where it has fewer: it decides nearly every
 // comparison, and keeps the sort from reading the keys.
 type slot struct {
 	head uint64
-	at   uint32 // in gathered.writes
+	at   uint32 // index of the write
 }
 
 // sorted returns the order of the writes: by key, and the writes of one key in the
 // order of the commits.
 func (g *gathered) sorted() []slot {
-	order := make([]slot, len(g.writes))
-	for i := range g.writes {
-		order[i] = slot{head(g.writes[i].key[g.shared:]), uint32(i)}
+	order := make([]slot, g.writes.count)
+	for i := range order {
+		order[i] = slot{head(g.writes.at(i).key[g.shared:]), uint32(i)}
 	}
 	order = sortByHead(order)
 	for start := 0; start < len(order); {
@@ -207,7 +250,7 @@ func (g *gathered) sorted() []slot {
 		}
 		if end-start > 1 {
 			slices.SortFunc(order[start:end], func(a, b slot) int {
-				if c := bytes.Compare(g.writes[a.at].key, g.writes[b.at].key); c != 0 {
+				if c := bytes.Compare(g.writes.at(int(a.at)).key, g.writes.at(int(b.at)).key); c != 0 {
 					return c
 				}
 				return int(int64(a.at) - int64(b.at))

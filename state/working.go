@@ -13,7 +13,8 @@ import (
 //
 // A commit is built between Begin and Commit: every write is applied at once,
 // recorded as an effect, and can be undone back to any Mark taken on the way.
-// Slices returned by Get and Cursor are valid only until the next write.
+// Slices returned by Get and Cursor never change; cursors are good until the next
+// write.
 type Working struct {
 	seq     uint64
 	micros  int64
@@ -66,8 +67,8 @@ func (w *Working) Micros() int64 { return w.micros }
 // changed.
 func (w *Working) Catalog() *catalog.Catalog { return w.catalog }
 
-// Get returns the value and the version of a key. The value is valid until the
-// next write.
+// Get returns the value and the version of a key. The value is shared, must not be
+// modified, and never changes.
 func (w *Working) Get(space catalog.SpaceID, key []byte) (val []byte, version uint64, ok bool) {
 	return w.tree(space).Get(key)
 }
@@ -129,32 +130,30 @@ func (w *Working) Begin(seq uint64, micros int64) {
 // Put sets a key. The slices become part of the changeset and must not be
 // modified afterwards.
 func (w *Working) Put(id catalog.SpaceID, key, val []byte) {
-	t := w.writable(id).tree
-	w.record(msgs.Effect{Op: msgs.EffectPut, Space: id, Key: key, Value: val}, w.prior(t, key))
-	t.Put(key, val, w.seq)
+	old, _ := w.writable(id).tree.Put(key, val, w.seq)
+	w.record(msgs.Effect{Op: msgs.EffectPut, Space: id, Key: key, Value: val}, w.prior(old))
 }
 
 // Delete removes a key and reports whether it was there. The slice must not be
 // modified afterwards.
 func (w *Working) Delete(id catalog.SpaceID, key []byte) bool {
-	prior := w.prior(w.tree(id), key)
-	if prior.Version == 0 {
+	if _, _, found := w.tree(id).Get(key); !found {
 		return false
 	}
-	w.writable(id).tree.Delete(key)
-	w.record(msgs.Effect{Op: msgs.EffectDelete, Space: id, Key: key}, prior)
+	old, _ := w.writable(id).tree.Delete(key)
+	w.record(msgs.Effect{Op: msgs.EffectDelete, Space: id, Key: key}, w.prior(old))
 	return true
 }
 
-// prior returns what is under a key, as a copy.
-func (w *Working) prior(t *blocktree.Tree, key []byte) msgs.Prior {
-	val, version, found := t.Get(key)
-	if !found {
+// prior returns what was under a key, as a copy: it may be kept for long, and
+// would keep a whole buffer of the tree with it.
+func (w *Working) prior(old blocktree.Entry) msgs.Prior {
+	if old.Version == 0 {
 		return msgs.Prior{}
 	}
 	from := len(w.arena)
-	w.arena = append(w.arena, val...) // where it moves, the slices before keep the old one
-	return msgs.Prior{Value: w.arena[from:len(w.arena):len(w.arena)], Version: version}
+	w.arena = append(w.arena, old.Value...) // where it moves, the slices before keep the old one
+	return msgs.Prior{Value: w.arena[from:len(w.arena):len(w.arena)], Version: old.Version}
 }
 
 func (w *Working) record(e msgs.Effect, prior msgs.Prior) {

@@ -1,0 +1,154 @@
+package blocktree
+
+import (
+	"encoding/binary"
+	"unsafe"
+)
+
+const (
+	// fanout is how many children a node can have.
+	fanout = 32
+	// nodeBytes is the heap that a node takes, its separators included but for
+	// their bytes.
+	nodeBytes = int64(unsafe.Sizeof(node{}) + unsafe.Sizeof(separators{}))
+)
+
+// child is a *node or, below nodes of height 1, a *leaf. The level tells which.
+type child unsafe.Pointer
+
+// node is an inner node. Child i holds the keys from separator i up to separator
+// i+1; the first child has no lower bound of its own.
+type node struct {
+	owner  uint64 // generation of the tree that may change it
+	count  int32  // children
+	prefix string // that all separators share
+	seps   *separators
+	// heads are the eight bytes of each separator that follow the prefix, padded
+	// with zeros: most searches need nothing else.
+	heads    [fanout]uint64
+	children [fanout]child
+}
+
+// separators are the bounds between children, from 1 on. Nodes share them, so
+// they are never changed but copied: that takes as long as a change of structure
+// does, which is rare, and spares the copy of a node the larger half.
+type separators [fanout]string
+
+// search returns the child that holds key if any does.
+func (n *node) search(key []byte) int {
+	if p := len(n.prefix); p > 0 {
+		if len(key) < p || string(key[:p]) != n.prefix {
+			if string(key) < n.prefix {
+				return 0
+			}
+			return int(n.count) - 1
+		}
+		key = key[p:]
+	}
+	want := head(key)
+	low, size := 1, int(n.count)-1
+	for size > 0 { // finds the first head above want
+		half := size >> 1
+		if n.heads[low+half] <= want {
+			low += half + 1
+			size -= half + 1
+		} else {
+			size = half
+		}
+	}
+	i := low - 1
+	for i > 0 && n.heads[i] == want && n.seps[i][len(n.prefix):] > string(key) {
+		i--
+	}
+	return i
+}
+
+// head returns the first eight bytes of rest as a number, with zeros for missing
+// ones.
+func head(rest []byte) uint64 {
+	if len(rest) >= 8 {
+		return binary.BigEndian.Uint64(rest)
+	}
+	var h uint64
+	for i, b := range rest {
+		h |= uint64(b) << (56 - 8*i)
+	}
+	return h
+}
+
+// clone returns a copy for another owner.
+func (n *node) clone(owner uint64) *node {
+	c := *n
+	c.owner = owner
+	return &c
+}
+
+// insert puts a child at place i, above 0, with the separator before it. There is
+// room.
+func (n *node) insert(i int, sep string, c child) {
+	seps := *n.seps
+	copy(seps[i+1:n.count+1], seps[i:n.count])
+	copy(n.children[i+1:n.count+1], n.children[i:n.count])
+	seps[i], n.children[i] = sep, c
+	n.count++
+	n.setSeparators(&seps)
+}
+
+// remove takes out child i. The node then has no children, or its first child has
+// no lower bound of its own.
+func (n *node) remove(i int) {
+	seps := *n.seps
+	copy(seps[i:], seps[i+1:n.count])
+	copy(n.children[i:], n.children[i+1:n.count])
+	n.count--
+	seps[n.count], n.children[n.count] = "", nil
+	n.setSeparators(&seps)
+}
+
+// setSeparators makes seps those of the node.
+func (n *node) setSeparators(seps *separators) {
+	seps[0] = ""
+	n.seps, n.prefix = seps, ""
+	if n.count > 1 {
+		first := seps[1]
+		n.prefix = first[:commonPrefix(first, seps[n.count-1])]
+	}
+	for i := 1; i < int(n.count); i++ {
+		n.heads[i] = head(unsafe.Slice(unsafe.StringData(seps[i]), len(seps[i]))[len(n.prefix):])
+	}
+}
+
+// split moves the children from place i on, at least one, to a new node, and
+// returns it with the separator before it.
+func (n *node) split(i int) (sep string, right *node) {
+	sep = n.seps[i]
+	right = &node{owner: n.owner, count: n.count - int32(i)}
+	var seps separators
+	copy(seps[:], n.seps[i:n.count])
+	copy(right.children[:], n.children[i:n.count])
+	right.setSeparators(&seps)
+
+	left := *n.seps
+	clear(left[i:])
+	clear(n.children[i:])
+	n.count = int32(i)
+	n.setSeparators(&left)
+	return sep, right
+}
+
+// merge appends the children of the right neighbour, which sep divides from n.
+// There is room.
+func (n *node) merge(sep string, right *node) {
+	seps := *n.seps
+	copy(seps[n.count:], right.seps[:right.count])
+	copy(n.children[n.count:], right.children[:right.count])
+	seps[n.count] = sep
+	n.count += right.count
+	n.setSeparators(&seps)
+}
+
+// separator returns the shortest bound that keeps left below it and right not
+// below it. left is less than right.
+func separator(left, right []byte) string {
+	return string(right[:commonPrefix(left, right)+1])
+}
