@@ -19,7 +19,9 @@ import (
 	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/reader"
 	"github.com/empyrealapp/aedb-go/recovery"
+	"github.com/empyrealapp/aedb-go/state"
 	"github.com/empyrealapp/aedb-go/vfs"
+	"github.com/empyrealapp/aedb-go/wal"
 	"github.com/empyrealapp/aedb-go/walwriter"
 )
 
@@ -120,7 +122,7 @@ func (db *DB) start(ctx context.Context) error {
 	began := time.Now()
 	cfg := &db.cfg
 	found, err := recovery.Open(ctx, recovery.Options{
-		FS: cfg.FS, Dir: db.dir, Mode: cfg.Recovery, Parallelism: cfg.RecoveryParallelism,
+		FS: cfg.FS, Dir: db.dir, Mode: cfg.Recovery, Parallelism: cfg.RecoveryParallelism, Continue: true,
 		Clock: cfg.Clock, OnProgress: cfg.OnRecovery,
 	})
 	if err != nil {
@@ -137,7 +139,7 @@ func (db *DB) start(ctx context.Context) error {
 	if db.sealer, err = reader.NewSealer(key); err != nil {
 		return err
 	}
-	log, segment, err := walwriter.CreateLog(cfg.FS, db.dir, found.Next)
+	log, segment, unsynced, err := db.openLog(found)
 	if err != nil {
 		return err
 	}
@@ -147,7 +149,7 @@ func (db *DB) start(ctx context.Context) error {
 		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval, Concurrency: cfg.RecoveryParallelism,
 	}, found.Manifest, found.Sealed, found.Checkpoint)
 	db.pipeline, err = pipeline.New(cfg.pipeline(), pipeline.Start{
-		Working: found.Working, Log: log, Segment: segment, File: log.File(),
+		Working: found.Working, Unsynced: unsynced, Log: log, Segment: segment, File: log.File(),
 		Checkpointer: db.keeper, Clock: cfg.Clock,
 		OnPoison:     db.poisoned,
 		OnCheckpoint: db.checkpointed,
@@ -159,6 +161,35 @@ func (db *DB) start(ctx context.Context) error {
 	db.logger.Info("store opened", "dir", db.dir, "seq", db.pipeline.Heads().Durable(),
 		"durability", cfg.Durability.String(), "took", db.opened.String())
 	return nil
+}
+
+// prezero is how far ahead of the frames zeros are written in Full mode, in which
+// each sync gains from them.
+const prezero = 1 << 20
+
+// openLog opens the log where the recovery has left it. In Full mode, in which
+// nothing is visible that is not durable, what is in doubt is synced at once; in
+// the others the next sync will do.
+func (db *DB) openLog(found *recovery.Recovered) (*walwriter.Log, *wal.Writer, *pipeline.Unsynced, error) {
+	storage := walwriter.Storage{FS: db.cfg.FS, Dir: db.dir, SegmentBytes: db.cfg.SegmentBytes}
+	if db.cfg.Durability == Full {
+		storage.Prezero = prezero
+	}
+	log, segment, err := found.OpenLog(storage)
+	if err != nil || found.Durable == found.Working.Seq() {
+		return log, segment, nil, err
+	}
+	if db.cfg.Durability == Full {
+		if err := log.File().Sync(); err != nil {
+			return nil, nil, nil, errors.Join(errs.Wrap(errs.CodeIO, err, "sync the recovered log"), log.Close())
+		}
+		return log, segment, nil, nil
+	}
+	unsynced := &pipeline.Unsynced{Durable: found.Durable, Image: found.Checkpoint, Bytes: int64(len(found.Active.Doubtful))}
+	if unsynced.Image == nil {
+		unsynced.Image = state.NewWorking().Freeze()
+	}
+	return log, segment, unsynced, nil
 }
 
 func (db *DB) poisoned(cause error) {

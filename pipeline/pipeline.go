@@ -32,7 +32,10 @@ import (
 // Start is what the pipeline continues from: the recovered state, the active
 // segment, and the checkpointer with what it knows of the files.
 type Start struct {
-	Working      *state.Working
+	Working *state.Working
+	// Unsynced says what of that state is not known to be on stable storage; nil if
+	// all of it is. The log is then synced as if it had been written just now.
+	Unsynced     *Unsynced
 	Log          *walwriter.Log
 	Segment      *wal.Writer
 	File         msgs.File
@@ -42,6 +45,15 @@ type Start struct {
 	OnPoison func(cause error)
 	// OnCheckpoint is told of every checkpoint taken or failed, and may be nil.
 	OnCheckpoint func(checkpointer.Outcome)
+}
+
+// Unsynced is the end of a recovered log that the next sync makes durable.
+type Unsynced struct {
+	// Durable is the last commit before it, and Image a state of that or earlier.
+	Durable uint64
+	Image   *state.Image
+	// Bytes is its size in the log.
+	Bytes int64
 }
 
 // Pipeline is the running pipeline. All methods are safe for concurrent use.
@@ -75,11 +87,15 @@ const progressQueue = 64
 // New starts a pipeline.
 func New(cfg Config, s Start) (*Pipeline, error) {
 	image := s.Working.Freeze()
+	unsynced := s.Unsynced
+	if unsynced == nil {
+		unsynced = &Unsynced{Durable: image.Seq(), Image: image}
+	}
 	p := &Pipeline{
 		cfg:       cfg,
 		executor:  &executor.Executor{Limits: cfg.Limits},
 		admission: newAdmission(cfg.QueueBytes, cfg.FailFast),
-		heads:     publisher.NewHeads(image),
+		heads:     publisher.ResumedHeads(image, unsynced.Durable, unsynced.Image),
 		history:   publisher.NewHistory(image, cfg.HistoryCommits, cfg.HistoryBytes),
 		clock:     s.Clock,
 
@@ -96,8 +112,13 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 		onCheckpoint: s.OnCheckpoint,
 	}
 	p.metrics.init()
-	fsyncer := walwriter.NewFsyncer(p.syncPolicy(), image.Seq(), s.File)
+	fsyncer := walwriter.NewFsyncer(p.syncPolicy(), unsynced.Durable, s.File)
 	writer := walwriter.NewWriter(s.Segment, cfg.SegmentBytes, fsyncer.Synced)
+
+	if s.Unsynced != nil {
+		// The first message of a mailbox that has room for one.
+		_ = p.written.TrySend(&msgs.Written{LastSeq: image.Seq(), Bytes: unsynced.Bytes, File: s.File})
+	}
 
 	system, err := actors.Start(
 		func(cause error) {
@@ -110,7 +131,7 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 		p.applierStage(applier.New(p.executor, cfg.Window, s.Working, image)),
 		p.writerStage(writer),
 		p.fsyncerStage(fsyncer),
-		p.publisherStage(publisher.New(p.publishRule(), image.Seq())),
+		p.publisherStage(publisher.Resume(p.publishRule(), unsynced.Durable, image)),
 		p.checkpointerStage(),
 	)
 	if err != nil {

@@ -41,10 +41,14 @@ type waiter struct {
 }
 
 // NewHeads returns heads that stand at an image whose commits are all durable.
-func NewHeads(image *state.Image) *Heads {
+func NewHeads(image *state.Image) *Heads { return ResumedHeads(image, image.Seq(), image) }
+
+// ResumedHeads returns heads of which the durable one is behind: at a seq, with an
+// image of that or earlier.
+func ResumedHeads(visible *state.Image, seq uint64, image *state.Image) *Heads {
 	h := &Heads{waiters: map[*waiter]struct{}{}}
-	h.visible.Store(image)
-	h.durable.Store(&durable{image.Seq(), image})
+	h.visible.Store(visible)
+	h.durable.Store(&durable{seq, image})
 	return h
 }
 

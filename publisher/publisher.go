@@ -41,9 +41,19 @@ type Publisher struct {
 	progress  msgs.Progress  // not yet told to the checkpointer
 }
 
-// New returns a publisher. durable is the last commit of the recovered log.
+// New returns a publisher for a store whose commits are durable up to a seq.
 func New(rule Rule, durable uint64) *Publisher {
 	return &Publisher{rule: rule, durable: durable}
+}
+
+// Resume returns a publisher for a store that shows an image whose last commits
+// may not be durable yet.
+func Resume(rule Rule, durable uint64, visible *state.Image) *Publisher {
+	p := New(rule, durable)
+	if visible.Seq() > durable {
+		p.keep(visible)
+	}
+	return p
 }
 
 // Release is what a step decides. It is valid until the next step.

@@ -97,8 +97,8 @@ func (r *recoverer) loadCheckpoint(ctx context.Context, c *manifest.Checkpoint) 
 }
 
 // loadSpaces builds the tree of each space, several at once and the largest
-// first, so that a large one is not left for last. Where there are fewer spaces
-// than processors, their chunks are decoded ahead too.
+// first, so that a large one is not left for last. One that is larger than the
+// share of a goroutine keeps another busy with decoding its chunks ahead.
 func (r *recoverer) loadSpaces(ctx context.Context, reader *checkpoint.Reader) ([]*blocktree.Tree, error) {
 	spaces := reader.Spaces()
 	order := make([]int, len(spaces))
@@ -116,7 +116,7 @@ func (r *recoverer) loadSpaces(ctx context.Context, reader *checkpoint.Reader) (
 				return nil
 			}
 			s := spaces[order[at]]
-			builder := spaceBuilder{reader: reader, space: s, ahead: r.Parallelism > len(spaces), loaded: func(bytes int) {
+			builder := spaceBuilder{reader: reader, space: s, ahead: s.Chunks*r.Parallelism > len(reader.Chunks()), loaded: func(bytes int) {
 				done.Add(int64(bytes))
 				loaded()
 			}}

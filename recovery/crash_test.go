@@ -35,9 +35,9 @@ func clone(h *recoverytest.History) *recoverytest.History {
 
 // life opens a store and uses it: commits, some synced and some not, rotations
 // and checkpoints.
-func life(fsys vfs.FS, h *recoverytest.History, seed uint64) error {
+func life(fsys vfs.FS, h *recoverytest.History, seed uint64, o recoverytest.Options) error {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	s, err := recoverytest.Open(fsys, recoverytest.Options{}, h)
+	s, err := recoverytest.Open(fsys, o, h)
 	if err != nil {
 		return err
 	}
@@ -64,20 +64,39 @@ func life(fsys vfs.FS, h *recoverytest.History, seed uint64) error {
 // bytes, and a second one at any call of the recovery, harm nothing that was
 // durable; and the store goes on from there.
 func TestCrashAtEveryCallOfLifeAndOfRecoveryLosesNothingDurable(t *testing.T) {
-	step := int64(1)
+	crashAtEveryCall(t, recoverytest.Options{}, 1, func(fsys vfs.FS, h *recoverytest.History) error {
+		return life(fsys, h, 0, recoverytest.Options{})
+	})
+}
+
+// The same where the process is killed in between, and the next one goes on with
+// the segment that was left without waiting for a sync.
+func TestCrashAtEveryCallOfASegmentGoneOnWithLosesNothingDurable(t *testing.T) {
+	o := recoverytest.Options{Continue: true, SegmentBytes: 1500}
+	crashAtEveryCall(t, o, 3, func(fsys vfs.FS, h *recoverytest.History) error {
+		for seed := range uint64(3) {
+			if err := life(fsys, h, seed, o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func crashAtEveryCall(t *testing.T, o recoverytest.Options, step int64, lives func(vfs.FS, *recoverytest.History) error) {
 	if testing.Short() {
-		step = 7
+		step *= 7
 	}
 	const seed = 0
 	whole := vfs.NewMem()
-	require.NoError(t, life(whole, recoverytest.NewHistory(), seed))
+	require.NoError(t, lives(whole, recoverytest.NewHistory()))
 	opens := 0
 	for n := int64(1); n <= whole.Ops()+1; n += step {
 		broken, before := vfs.NewMem(), recoverytest.NewHistory()
 		broken.SetInjector(crashAt(n))
-		_ = life(broken, before, seed)
+		_ = lives(broken, before)
 		for _, fate := range fates(seed) {
-			opens += recoverTwice(t, broken.Clone(fate), before, fmt.Sprintf("seed %d, call %d, %v", seed, n, fate))
+			opens += recoverTwice(t, broken.Clone(fate), before, o, fmt.Sprintf("seed %d, call %d, %v", seed, n, fate))
 		}
 	}
 	t.Logf("seed %d: %d openings", seed, opens)
@@ -85,74 +104,142 @@ func TestCrashAtEveryCallOfLifeAndOfRecoveryLosesNothingDurable(t *testing.T) {
 
 // recoverTwice opens what a crash has left, with another crash at every call of
 // the opening, and then once more, for good.
-func recoverTwice(t *testing.T, left *vfs.Mem, h *recoverytest.History, what string) (opens int) {
+func recoverTwice(t *testing.T, left *vfs.Mem, h *recoverytest.History, o recoverytest.Options, what string) (opens int) {
 	healthy := left.Clone(vfs.AllKept())
 	began := healthy.Ops()
-	goOn(t, healthy, clone(h), what)
+	goOn(t, healthy, clone(h), o, what)
 	calls := left.Clone(vfs.AllKept())
-	_, err := recoverytest.Open(calls, recoverytest.Options{}, clone(h))
+	_, err := recoverytest.Open(calls, o, clone(h))
 	require.NoError(t, err, what)
 	for n := int64(1); n <= calls.Ops()-began; n++ {
 		again := left.Clone(vfs.AllKept())
 		again.SetInjector(crashAt(again.Ops() + n))
-		_, err := recoverytest.Open(again, recoverytest.Options{}, clone(h))
+		_, err := recoverytest.Open(again, o, clone(h))
 		require.Error(t, err, what)
 		for _, fate := range []vfs.Fate{vfs.AllLost(), vfs.AllKept(), vfs.TornLastWrite(uint64(n)), vfs.RandomBlocks(uint64(n), 50)} {
-			goOn(t, again.Clone(fate), clone(h), fmt.Sprintf("%s, then call %d of the recovery, %v", what, n, fate))
+			goOn(t, again.Clone(fate), clone(h), o, fmt.Sprintf("%s, then call %d of the recovery, %v", what, n, fate))
 			opens++
 		}
 	}
 	return opens + 2
 }
 
-// goOn opens the store, which checks what is there, commits, crashes with
-// nothing unsynced left, and opens it again.
-func goOn(t *testing.T, fsys *vfs.Mem, h *recoverytest.History, what string) {
+// goOn opens the store, which checks what is there and that what is called durable
+// is, commits, crashes with nothing unsynced left, and opens it again.
+func goOn(t *testing.T, fsys *vfs.Mem, h *recoverytest.History, o recoverytest.Options, what string) {
 	t.Helper()
-	s, err := recoverytest.Open(fsys, recoverytest.Options{}, h)
+	s, err := recoverytest.Open(fsys, o, h)
+	require.NoError(t, err, what)
+	_, err = recoverytest.Open(fsys.Clone(vfs.AllLost()), o, clone(h))
 	require.NoError(t, err, what)
 	require.NoError(t, s.PutMany(2), what)
 	require.NoError(t, s.Sync(), what)
-	_, err = recoverytest.Open(fsys.Crash(vfs.AllLost()), recoverytest.Options{}, h)
+	_, err = recoverytest.Open(fsys.Crash(vfs.AllLost()), o, h)
 	require.NoError(t, err, what)
 }
 
 // After a failed sync the system may show bytes that are not on the disk and
 // never will be. What recovery returned of them must outlive a power loss.
 func TestBytesOfAFailedSyncThatRecoveryReturnsAreDurable(t *testing.T) {
-	for _, drop := range []bool{true, false} {
-		fsys, h := vfs.NewMem(), recoverytest.NewHistory()
-		s, err := recoverytest.Open(fsys, recoverytest.Options{SegmentBytes: 1 << 20}, h)
-		require.NoError(t, err)
-		require.NoError(t, s.PutMany(3))
-		require.NoError(t, s.Sync())
-		require.NoError(t, s.PutMany(2))
-		fsys.SetInjector(func(op vfs.Op) vfs.Fault {
-			if op.Kind == vfs.OpSync {
-				return vfs.Fault{Err: syscall.EIO, DropUnsynced: drop}
-			}
-			return vfs.Fault{}
-		})
-		require.ErrorIs(t, s.Sync(), syscall.EIO)
-		fsys.SetInjector(nil)
-
-		s, err = recoverytest.Open(fsys, recoverytest.Options{}, h)
-		require.NoError(t, err)
-		require.EqualValues(t, 5, h.Durable)
-		require.NoError(t, s.PutMany(1))
-		require.NoError(t, s.Sync())
-		after := fsys.Crash(vfs.AllLost())
-		_, err = recoverytest.Open(after, recoverytest.Options{}, h)
-		require.NoError(t, err)
-		require.EqualValues(t, 6, h.Last)
+	for _, goesOn := range []bool{false, true} {
+		for _, drop := range []bool{true, false} {
+			failedSync(t, recoverytest.Options{SegmentBytes: 1 << 20, Continue: goesOn}, drop)
+		}
 	}
+}
+
+func failedSync(t *testing.T, o recoverytest.Options, drop bool) {
+	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+	s, err := recoverytest.Open(fsys, o, h)
+	require.NoError(t, err)
+	require.NoError(t, s.PutMany(3))
+	require.NoError(t, s.Sync())
+	require.NoError(t, s.PutMany(2))
+	fsys.SetInjector(func(op vfs.Op) vfs.Fault {
+		if op.Kind == vfs.OpSync {
+			return vfs.Fault{Err: syscall.EIO, DropUnsynced: drop}
+		}
+		return vfs.Fault{}
+	})
+	require.ErrorIs(t, s.Sync(), syscall.EIO)
+	fsys.SetInjector(nil)
+
+	s, err = recoverytest.Open(fsys, o, h)
+	require.NoError(t, err)
+	require.EqualValues(t, 5, h.Last)
+	if o.Continue {
+		require.NotNil(t, s.Recovered.Active)
+		require.EqualValues(t, 3, s.Recovered.Durable, "what the frames say had been synced")
+		_, err = recoverytest.Open(fsys.Clone(vfs.AllLost()), o, clone(h))
+		require.NoError(t, err)
+	} else {
+		require.EqualValues(t, 5, h.Durable)
+	}
+	require.NoError(t, s.PutMany(1))
+	require.NoError(t, s.Sync())
+	after := fsys.Crash(vfs.AllLost())
+	_, err = recoverytest.Open(after, o, h)
+	require.NoError(t, err)
+	require.EqualValues(t, 6, h.Last)
+}
+
+// A failed sync, a process that goes on with the segment and is lost with the
+// power before or after its first sync, over and over: whatever was called durable
+// stays.
+func TestFailedSyncsAndPowerCutsInTurnLoseNothingDurable(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+		for range 8 {
+			o := recoverytest.Options{Continue: rng.IntN(4) > 0, SegmentBytes: 900}
+			s, err := recoverytest.Open(fsys, o, h)
+			require.NoError(t, err, "seed %d", seed)
+			require.NoError(t, s.PutMany(1+rng.IntN(4)))
+			if rng.IntN(2) == 0 {
+				require.NoError(t, s.Sync())
+				require.NoError(t, s.PutMany(rng.IntN(3)))
+			}
+			switch rng.IntN(3) {
+			case 0:
+				fsys.SetInjector(func(op vfs.Op) vfs.Fault {
+					if op.Kind == vfs.OpSync {
+						return vfs.Fault{Err: syscall.EIO, DropUnsynced: rng.IntN(2) == 0}
+					}
+					return vfs.Fault{}
+				})
+				_ = s.Sync()
+				fsys.SetInjector(nil)
+			case 1:
+				fsys = fsys.Crash(fates(seed)[rng.IntN(5)])
+			}
+		}
+		_, err := recoverytest.Open(fsys, recoverytest.Options{}, h)
+		require.NoError(t, err, "seed %d", seed)
+	}
+}
+
+// A manifest says what is durable, so that nothing may be left in doubt where one is
+// written.
+func TestSegmentIsNotGoneOnWithWhereAManifestIsWritten(t *testing.T) {
+	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+	s, err := recoverytest.Open(fsys, recoverytest.Options{}, h)
+	require.NoError(t, err)
+	require.NoError(t, s.PutMany(2))
+	o := recoverytest.Options{Mode: recovery.Permissive, Continue: true}
+	r, err := recoverytest.Recover(fsys, o)
+	require.NoError(t, err)
+	require.Nil(t, r.Active)
+	require.EqualValues(t, 2, r.Manifest.DurableSeq)
+	r, err = recoverytest.Recover(fsys.Crash(vfs.AllLost()), o)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, r.Working.Seq())
 }
 
 // No call of a life that fails, with or without an effect, leads to a store
 // that does not open or that lacks something durable.
 func TestEveryFailingCallLeavesAStoreThatOpens(t *testing.T) {
 	whole := vfs.NewMem()
-	require.NoError(t, life(whole, recoverytest.NewHistory(), 7))
+	require.NoError(t, life(whole, recoverytest.NewHistory(), 7, recoverytest.Options{}))
 	for n := int64(1); n <= whole.Ops(); n++ {
 		for _, fault := range []vfs.Fault{
 			{Err: syscall.EIO, DropUnsynced: true}, {Err: syscall.EIO}, {Err: syscall.ENOSPC, Short: 17},
@@ -164,13 +251,13 @@ func TestEveryFailingCallLeavesAStoreThatOpens(t *testing.T) {
 				}
 				return vfs.Fault{}
 			})
-			_ = life(fsys, h, 7)
+			_ = life(fsys, h, 7, recoverytest.Options{})
 			fsys.SetInjector(nil)
 			what := fmt.Sprintf("call %d, %+v", n, fault)
 			for _, fate := range fates(uint64(n)) {
-				goOn(t, fsys.Clone(fate), clone(h), what+", "+fate.String())
+				goOn(t, fsys.Clone(fate), clone(h), recoverytest.Options{}, what+", "+fate.String())
 			}
-			goOn(t, fsys, h, what)
+			goOn(t, fsys, h, recoverytest.Options{}, what)
 		}
 	}
 }

@@ -399,10 +399,9 @@ func TestDamageBelowADurableCommitIsRefusedOrEndsHistory(t *testing.T) {
 	}
 }
 
-// Zeros, garbage and part of a frame behind the last one.
+// Garbage and part of a frame behind the last one.
 func TestTornTailIsCutOffAndReported(t *testing.T) {
 	tails := map[string][]byte{
-		"zeros":   make([]byte, 100),
 		"garbage": bytes.Repeat([]byte{0xA5, 3, 0x77}, 30),
 		"header":  {9, 9, 9, 9, 40},
 	}
@@ -434,6 +433,23 @@ func TestTornTailIsCutOffAndReported(t *testing.T) {
 		err := refused(t, fsys, recovery.Strict, errs.CodeRecoveryIntegrity)
 		require.NotZero(t, diagnosed(t, err, recovery.KindSegmentCorrupt).Offset)
 	})
+}
+
+// Zeros are space that was written in advance: they are cut off before there is a
+// next segment, and are no tear.
+func TestZerosBehindTheFramesAreNotReportedAsTorn(t *testing.T) {
+	fsys, h := fixture(t)
+	names := files(fsys, "wal-")
+	last := in(names[len(names)-1])
+	frames, err := fsys.ReadFile(last)
+	require.NoError(t, err)
+	edit(t, fsys, names[len(names)-1], func(b []byte) []byte { return append(b, make([]byte, 5000)...) })
+	r := opened(t, fsys, h, recovery.Strict, 60)
+	require.Zero(t, r.Report.Torn)
+	require.Empty(t, r.Report.Warnings)
+	left, err := fsys.ReadFile(last)
+	require.NoError(t, err)
+	require.Equal(t, frames, left)
 }
 
 // What a crash leaves of a segment that was being created.

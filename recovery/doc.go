@@ -8,8 +8,10 @@
 //     found it.
 //  2. Every change after that is atomic or can be repeated: a crash at any point
 //     leaves a directory that the next opening recovers to the same state.
-//  3. What the state rests on is on stable storage when Open returns, also where
-//     an earlier process was killed, or had a sync fail, before it was.
+//  3. Every commit up to Recovered.Durable is on stable storage when Open returns,
+//     also where an earlier process was killed, or had a sync fail, before it was.
+//     That is the whole state unless the caller goes on with the last segment: then
+//     the first sync of the log that OpenLog returns makes the rest durable.
 //  4. Strict recovery guesses nothing: any disagreement between manifest,
 //     checkpoints and log that a crash cannot have caused refuses the store and
 //     names the file. Permissive recovery returns the longest prefix of history

@@ -45,7 +45,11 @@ type Options struct {
 	Mode Mode
 	// Parallelism is how many goroutines may decode files; below 1 stands for 1.
 	Parallelism int
-	Clock       vfs.Clock
+	// Continue leaves the last segment to be gone on with where that can be done,
+	// and what is in doubt of it unsynced; see Recovered.OpenLog. Else the whole
+	// recovered state is durable when Open returns, and a new segment is begun.
+	Continue bool
+	Clock    vfs.Clock
 	// OnProgress, if set, is called now and then by the goroutine that called
 	// Open, and at the beginning and the end of each phase.
 	OnProgress func(Progress)
@@ -64,9 +68,14 @@ type Recovered struct {
 	// Sealed are the segments that are on disk and count, ascending and without a
 	// gap up to Next.
 	Sealed []msgs.Segment
-	// Next is the segment to be begun: none is being written.
-	Next   wal.Header
-	Report Report
+	// Active is the segment to go on with, nil if none is being written.
+	Active *Active
+	// Next is the segment to be begun if there is none.
+	Next wal.Header
+	// Durable is the last commit that is known to be on stable storage. It is below
+	// the state only if Active holds doubtful bytes.
+	Durable uint64
+	Report  Report
 }
 
 // Open recovers the store in a directory, or makes a new one where there is none.
@@ -97,10 +106,17 @@ func Open(ctx context.Context, o Options) (*Recovered, error) {
 		r.report.Durations[i] = o.Clock.Now().Sub(began)
 		r.tell()
 	}
-	return &Recovered{
+	found := &Recovered{
 		Working: r.working, Checkpoint: r.base, Manifest: r.manifest,
-		Sealed: r.log.sealed, Next: r.nextHeader(), Report: r.report,
-	}, nil
+		Sealed: r.log.sealed, Active: r.active, Durable: r.seq, Report: r.report,
+	}
+	switch {
+	case r.active == nil:
+		found.Next = r.nextHeader()
+	case len(r.active.Doubtful) > 0:
+		found.Durable = r.log.tail.durable
+	}
+	return found, nil
 }
 
 // recoverer is one call of Open. Its fields belong to the goroutine of the call.
@@ -122,6 +138,7 @@ type recoverer struct {
 	seq      uint64 // the last commit in the state, and its time
 	micros   int64
 	log      history
+	active   *Active
 }
 
 func (r *recoverer) path(name string) string { return path.Join(r.Dir, name) }

@@ -140,17 +140,19 @@ func TestOpeningsWithoutCommitsDoNotPileUpFiles(t *testing.T) {
 	require.Equal(t, want, fsys.Names())
 }
 
-// large is a store with much in a checkpoint and much in the log behind it.
-func large(t testing.TB, commits, effects int, checkpointed bool) *vfs.Mem {
+// large is a store with entries of 100 bytes in a few spaces, all of them in the log
+// or in a checkpoint.
+func large(t testing.TB, commits, effects, spaces int, checkpointed bool) *vfs.Mem {
 	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
 	s, err := recoverytest.Open(fsys, recoverytest.Options{SegmentBytes: 4 << 20}, h)
 	require.NoError(t, err)
 	rng := rand.New(rand.NewPCG(1, 2))
+	value := make([]byte, 84)
 	for range commits {
 		require.NoError(t, s.Commit(func(w *state.Working) {
 			for range effects {
 				key := fmt.Appendf(nil, "key-%012d", rng.Uint64N(1<<40))
-				w.Put(recoverytest.FirstSpace+catalog.SpaceID(rng.IntN(5)), key, []byte("a value of some length"))
+				w.Put(recoverytest.FirstSpace+catalog.SpaceID(rng.IntN(spaces)), key, value)
 			}
 		}))
 	}
@@ -164,7 +166,7 @@ func large(t testing.TB, commits, effects int, checkpointed bool) *vfs.Mem {
 // The state is a function of the bytes.
 func TestParallelRecoveryEqualsSequential(t *testing.T) {
 	for _, checkpointed := range []bool{false, true} {
-		fsys := large(t, 60, 2000, checkpointed)
+		fsys := large(t, 60, 2000, 5, checkpointed)
 		var digests [][32]byte
 		for _, parallelism := range []int{0, 1, 2, 3, 8} {
 			r, err := recoverytest.Recover(fsys.Clone(vfs.AllKept()), recoverytest.Options{Parallelism: max(1, parallelism)})
@@ -203,7 +205,7 @@ func TestProgressRisesThroughAllPhases(t *testing.T) {
 // nothing, or has done its work.
 func TestCancelledOpeningChangesNothing(t *testing.T) {
 	for _, checkpointed := range []bool{false, true} {
-		whole := large(t, 20, 500, checkpointed)
+		whole := large(t, 20, 500, 5, checkpointed)
 		probe := whole.Clone(vfs.AllKept())
 		_, err := recoverytest.Recover(probe, recoverytest.Options{})
 		require.NoError(t, err)

@@ -27,12 +27,14 @@ func (r *recoverer) repair(context.Context) error {
 			return err
 		}
 	}
-	for _, s := range h.rewrites {
-		if err := r.replaceFile(s.name(), s.data[:s.end.Offset]); err != nil {
+	for _, s := range h.unsettled {
+		if r.leaveActive(s) {
+			continue
+		}
+		if err := r.settle(s); err != nil {
 			return err
 		}
 		r.reportTorn(s, int64(s.end.Offset))
-		r.rewrite = true
 	}
 	if h.empty != nil {
 		if err := r.remove(h.empty.name()); err != nil {
@@ -118,7 +120,7 @@ func (r *recoverer) drop() error {
 
 // reportTorn reports what is cut off a segment that ends at size now.
 func (r *recoverer) reportTorn(s *scan, size int64) {
-	if r.log.damage != nil || int64(s.end.Offset) == s.size {
+	if r.log.damage != nil || s.badErr == nil && s.end.Verdict != wal.Torn {
 		return
 	}
 	r.report.Torn = Torn{File: s.name(), Offset: size, Bytes: s.size - size}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
 
 	"github.com/sourcegraph/conc"
 
@@ -33,14 +32,15 @@ type history struct {
 	// reached is the seq that must follow the segments read so far; 0 before the
 	// first.
 	reached uint64
-	// rewrites are the segments to be written anew, up to the end of their good
-	// frames.
-	rewrites []*scan
+	// unsettled are the segments whose end is in doubt, or is to be cut off.
+	unsettled []*scan
+	// tail is what is in doubt of the last segment.
+	tail tail
 	// empty is the last segment if it holds no commit, or else nil.
 	empty *scan
 	// damage ends a permissive recovery before the end of the log, and dropped
 	// are the segments from there on. The first of them may be kept in part; it
-	// is then among the sealed and the rewrites too.
+	// is then among the sealed and the unsettled too.
 	damage  *Diagnostic
 	dropped []*scan
 }
@@ -81,7 +81,7 @@ func (r *recoverer) checkEnd() error {
 		if r.Mode == Strict {
 			return d.refuse()
 		}
-		h.damage, h.dropped, h.rewrites, h.empty = d, h.scans, nil, nil
+		h.damage, h.dropped, h.unsettled, h.empty = d, h.scans, nil, nil
 	}
 	if seq < r.manifest.DurableSeq {
 		d := r.diagnose(KindDurableSeqNotFound, h.lastSegment(), "the log ends at commit %d", seq)
@@ -109,6 +109,7 @@ func (r *recoverer) checkEnd() error {
 func (r *recoverer) planLog() {
 	h := &r.log
 	h.next = max(1, r.manifest.ActiveSegment)
+	h.tail.durable = max(r.manifest.DurableSeq, r.seq)
 	for i := range r.manifest.Segments {
 		s := &r.manifest.Segments[i]
 		if s.LastSeq > r.seq {
@@ -201,7 +202,7 @@ func (r *recoverer) readSegments(ctx context.Context, readers *conc.WaitGroup) e
 			h.damage, h.dropped = damage, h.scans[i:]
 			return nil
 		}
-		if !slices.Contains(h.rewrites, s) {
+		if !h.kept(s) {
 			s.data = nil
 		}
 	}
@@ -281,11 +282,8 @@ func (r *recoverer) readSegment(ctx context.Context, s *scan) (*Diagnostic, erro
 		Size: int64(s.end.Offset), Digest: s.good,
 	})
 	h.next, h.previous, h.reached = s.number+1, s.good, s.end.NextSeq
-	// What the manifest does not vouch for may be known to the system and still
-	// not be on the disk, if an earlier process was killed or its sync failed; to
-	// sync again would not help. It is written anew.
-	if int64(s.end.Offset) < s.size || s.listed == nil && s.last && s.end.NextSeq-1 > r.manifest.DurableSeq {
-		h.rewrites = append(h.rewrites, s)
+	if int64(s.end.Offset) < s.size || s.listed == nil && s.last {
+		h.unsettled = append(h.unsettled, s)
 	}
 	return damage, nil
 }
@@ -346,6 +344,9 @@ func (r *recoverer) apply(ctx context.Context, s *scan) error {
 		r.log.shards.send(batch)
 		for i := range batch {
 			r.count(&batch[i])
+			if s.last {
+				r.log.tail.add(&batch[i])
+			}
 		}
 		last := &batch[len(batch)-1]
 		r.advance(before+int64(last.Offset+last.Size), r.seq)

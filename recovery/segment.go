@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// batchCommits is how many commits travel together from a scan to the replay.
-	batchCommits = 512
+	// batchBytes is how many bytes of frames travel together from a scan to the
+	// replay.
+	batchBytes = 32 << 10
 	// batchesAhead is how many batches a scan may be ahead of the replay.
 	batchesAhead = 4
 )
@@ -33,7 +34,7 @@ type scan struct {
 	err    error      // of reading the file
 	size   int64      // of the file
 	data   []byte     // its content, as far as it counts
-	digest wal.Digest // of that
+	digest wal.Digest // of that, if the segment is listed
 	header wal.Header
 	badErr error // of the header
 
@@ -41,6 +42,9 @@ type scan struct {
 	batches chan []wal.Frame
 	end     wal.End
 	good    wal.Digest // of the content up to end.Offset
+	// segment goes on with the last segment; nil for others, and where it has
+	// something else than zeros behind its frames.
+	segment *wal.Writer
 	scanErr error
 }
 
@@ -72,17 +76,19 @@ func (s *scan) open(r *recoverer) {
 	if s.listed != nil && s.listed.Size > 0 && s.listed.Size < s.size {
 		s.data = s.data[:s.listed.Size]
 	}
-	s.digest = wal.DigestOf(s.data)
+	if s.listed != nil {
+		s.digest = wal.DigestOf(s.data)
+	}
 	s.header, s.badErr = wal.ParseHeader(s.data)
 }
 
 func (s *scan) scan(ctx context.Context) {
 	var batch []wal.Frame
-	commits := 0
+	size := 0
 	send := func() error {
 		select {
 		case s.batches <- batch:
-			batch, commits = nil, 0
+			batch, size = nil, 0
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -93,7 +99,7 @@ func (s *scan) scan(ctx context.Context) {
 			return err
 		}
 		batch = append(batch, f)
-		if commits += len(f.Sets); commits < batchCommits {
+		if size += f.Size; size < batchBytes {
 			return nil
 		}
 		return send()
@@ -107,8 +113,21 @@ func (s *scan) scan(ctx context.Context) {
 		s.scanErr = nil
 		s.end.Verdict, s.end.Reason = wal.Corrupt, errBadKey
 	}
-	s.good = s.digest
-	if s.end.Offset < len(s.data) {
+	s.sum()
+}
+
+// sum finds the digest of the good frames, which for the last segment is that of
+// the writer that goes on with it.
+func (s *scan) sum() {
+	switch {
+	case s.scanErr != nil:
+	case s.last && s.listed == nil && s.end.Verdict == wal.Clean:
+		if s.segment, s.scanErr = wal.ContinueWriter(s.data, s.end); s.scanErr == nil {
+			s.good = s.segment.Digest()
+		}
+	case s.listed != nil && s.end.Offset == len(s.data):
+		s.good = s.digest
+	default:
 		s.good = wal.DigestOf(s.data[:s.end.Offset])
 	}
 }

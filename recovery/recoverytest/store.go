@@ -53,10 +53,14 @@ func (h *History) Check(r *recovery.Recovered) error {
 		return errs.New(errs.CodeInternal, "recovered commit %d, but %d is the last", seq, h.Last)
 	case r.Working.Freeze().Digest() != h.Digests[seq]:
 		return errs.New(errs.CodeInternal, "the state at commit %d is not what it was", seq)
-	case r.Next.FirstSeq != seq+1:
+	case r.Active == nil && r.Next.FirstSeq != seq+1:
 		return errs.New(errs.CodeInternal, "the next segment begins at commit %d after %d", r.Next.FirstSeq, seq)
+	case r.Active != nil && r.Active.Segment.NextSeq() != seq+1:
+		return errs.New(errs.CodeInternal, "the active segment goes on with commit %d after %d", r.Active.Segment.NextSeq(), seq)
+	case r.Durable > seq || r.Active == nil && r.Durable != seq:
+		return errs.New(errs.CodeInternal, "commit %d is said to be durable, and %d was recovered", r.Durable, seq)
 	}
-	h.Last, h.Durable = seq, seq
+	h.Last, h.Durable = seq, max(h.Durable, r.Durable)
 	return nil
 }
 
@@ -69,6 +73,8 @@ type Options struct {
 	SegmentBytes int64
 	// Parallelism of the recovery; 0 stands for 2.
 	Parallelism int
+	// Continue goes on with the last segment where the recovery leaves it.
+	Continue bool
 }
 
 // Store is an open store.
@@ -96,7 +102,7 @@ func Recover(fsys vfs.FS, o Options) (*recovery.Recovered, error) {
 		o.Parallelism = 2
 	}
 	return recovery.Open(context.Background(), recovery.Options{
-		FS: fsys, Dir: Dir, Mode: o.Mode, Parallelism: o.Parallelism, Clock: Clock(),
+		FS: fsys, Dir: Dir, Mode: o.Mode, Parallelism: o.Parallelism, Continue: o.Continue, Clock: Clock(),
 	})
 }
 
@@ -118,11 +124,12 @@ func Open(fsys vfs.FS, o Options, h *History) (*Store, error) {
 	if err := h.Check(r); err != nil {
 		return nil, err
 	}
-	log, segment, err := walwriter.CreateLog(fsys, Dir, r.Next)
+	log, segment, err := r.OpenLog(walwriter.Storage{FS: fsys, Dir: Dir})
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{Recovered: r, History: h, working: r.Working, log: log, file: log.File(), clock: Clock()}
+	s.unsynced = h.Durable < h.Last
 	s.writer = walwriter.NewWriter(segment, o.SegmentBytes, func() uint64 { return min(h.Durable, h.Last) })
 	s.Keeper = checkpointer.New(checkpointer.Config{
 		FS: fsys, Dir: Dir, Clock: s.clock, Kept: o.Kept, Concurrency: 1,

@@ -240,7 +240,7 @@ func crowdSurvived(ctx context.Context, s *store, p promise, all []*caller, keep
 	if err := s.open(ctx); err != nil {
 		return fmt.Errorf("strict open: %w", err)
 	}
-	at := s.db.Heads().DurableSeq
+	at := s.db.Heads().VisibleSeq
 	if at < p.durable {
 		return fmt.Errorf("the store ends at commit %d: %v", at, p)
 	}
