@@ -1,6 +1,9 @@
 package aedb
 
-import "github.com/empyrealapp/aedb-go/msgs"
+import (
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/query"
+)
 
 // Assertion is a condition that must hold at the commit point. Make assertions
 // with the methods of Scope.
@@ -25,6 +28,25 @@ const (
 // KeyEquals holds when the key is there with exactly these bytes.
 func (s *Scope) KeyEquals(key, expected []byte) Assertion {
 	return msgs.KeyEquals{Scope: s.name(), Key: key, Expected: expected}
+}
+
+// KeyForm says how the bytes of a key are compared.
+type KeyForm = msgs.KeyForm
+
+// Forms.
+const (
+	// FormBytes compares byte by byte.
+	FormBytes = msgs.FormBytes
+	// FormUnsigned compares unsigned big-endian numbers of 8 or 32 bytes.
+	FormUnsigned = msgs.FormUnsigned
+	// FormSigned compares signed big-endian numbers of 8 bytes.
+	FormSigned = msgs.FormSigned
+)
+
+// KeyCompare holds when the key is there and its bytes, taken in a form, compare
+// so with the threshold.
+func (s *Scope) KeyCompare(key []byte, form KeyForm, op CompareOp, threshold []byte) Assertion {
+	return msgs.KeyCompare{Scope: s.name(), Key: key, Form: form, Op: op, Threshold: threshold}
 }
 
 // KeyExists holds when the presence of the key is as expected.
@@ -55,6 +77,19 @@ func (s *Scope) ColumnCompare(table string, key []Value, column string, op Compa
 	return msgs.RowColumnCompare{Table: s.table(table), Key: key, Column: column, Op: op, Threshold: threshold}
 }
 
+// CountCompare holds when the number of rows for which a condition is true
+// compares so with the threshold. The zero Expr counts all rows.
+func (s *Scope) CountCompare(table string, where query.Expr, op CompareOp, threshold uint64) Assertion {
+	return msgs.CountCompare{Table: s.table(table), Where: where, Op: op, Threshold: threshold}
+}
+
+// SumCompare holds when the sum of a numeric column, over the rows for which a
+// condition is true, compares so with the threshold, which is of the column's
+// kind. Null counts for nothing.
+func (s *Scope) SumCompare(table, column string, where query.Expr, op CompareOp, threshold Value) Assertion {
+	return msgs.SumCompare{Table: s.table(table), Column: column, Where: where, Op: op, Threshold: threshold}
+}
+
 // All holds when every inner assertion does.
 func All(inner ...Assertion) Assertion { return msgs.All(inner) }
 
@@ -73,6 +108,7 @@ type (
 	RowRead      = msgs.RowRead
 	KeyRangeRead = msgs.KeyRangeRead
 	RowRangeRead = msgs.RowRangeRead
+	RowBound     = msgs.RowBound
 )
 
 // KeyRead records the version of a key that was read, for a ReadSet.

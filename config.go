@@ -152,6 +152,10 @@ type LimitsConfig struct {
 	PrimaryKeyBytes int
 	// EventPayloadBytes; 64 KiB by default.
 	EventPayloadBytes int
+	// ReadBytes is how much the assertions of an envelope and the selections of its
+	// mutations may read; 16 MiB by default. The rows that one of them may examine
+	// are Reads.MaxScanRows.
+	ReadBytes int
 }
 
 // CheckpointConfig says when checkpoints are taken and what is kept.
@@ -205,6 +209,7 @@ func DefaultConfig() Config {
 			Mutations: 16384, Assertions: 32768, TransactionBytes: 16 << 20, BatchRows: 10000,
 			KVKeyBytes: 1024, KVValueBytes: 1 << 20, TableValueBytes: 1 << 20,
 			PrimaryKeyBytes: 4096, EventPayloadBytes: 64 << 10,
+			ReadBytes: 16 << 20,
 		},
 		Checkpoint: CheckpointConfig{
 			WALBytes: 256 << 20, Interval: 5 * time.Minute, OnClose: true, Kept: 2,
@@ -254,6 +259,7 @@ func (c *Config) Validate() error {
 	positive(int64(c.Locks.Wait), "Locks.Wait")
 
 	l := &c.Limits
+	positive(int64(l.ReadBytes), "Limits.ReadBytes")
 	positive(int64(l.Mutations), "Limits.Mutations")
 	positive(int64(l.Assertions), "Limits.Assertions")
 	rule(l.TransactionBytes > 0 && int64(l.TransactionBytes) <= p.QueueBytes,
@@ -296,6 +302,7 @@ func (c *Config) pipeline() pipeline.Config {
 			MaxKVKey: c.Limits.KVKeyBytes, MaxKVValue: c.Limits.KVValueBytes,
 			MaxTableValue: c.Limits.TableValueBytes, MaxPrimaryKey: c.Limits.PrimaryKeyBytes,
 			MaxEventPayload: c.Limits.EventPayloadBytes,
+			MaxScanRows:     c.Reads.MaxScanRows, MaxReadBytes: c.Limits.ReadBytes,
 		},
 		Window:     applier.Window{Commits: c.IdempotencyCommits, Age: c.IdempotencyAge},
 		Durability: c.Durability, BatchInterval: c.BatchInterval, BatchBytes: c.BatchBytes,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/reader"
 )
 
@@ -70,6 +71,20 @@ func (kv KV) Get(ctx context.Context, key []byte, opts ...ReadOption) (Entry, bo
 		return Entry{}, false, err
 	}
 	return e.Clone(), true, nil
+}
+
+// Counter returns the sum of a counter and its number of shards; both are 0 for a
+// counter that has never been added to. It fails with overflow if 64 bits do not
+// hold the sum.
+func (kv KV) Counter(ctx context.Context, name []byte, opts ...ReadOption) (sum uint64, shards int, err error) {
+	v, src, scope, err := kv.open(ctx, gather(opts))
+	if err != nil || scope == nil {
+		return 0, 0, err
+	}
+	if v.recorder != nil {
+		executor.ObserveCounter(scope.ID, name, v.recorder)
+	}
+	return executor.ReadCounter(src.Source, scope.ID, name)
 }
 
 // AppendValue appends the value under a key to dst, and returns false and dst

@@ -5,6 +5,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/query"
 )
 
 // Mutation is one change of an envelope. Make mutations with the methods of
@@ -119,6 +120,29 @@ func (s *Scope) UpsertBatch(table string, rows []Row) Mutation {
 	return msgs.WriteRows{Table: s.table(table), Mode: msgs.WriteUpsert, Rows: rows}
 }
 
+// OnConflict tells what InsertOr does with a row that is there already.
+type OnConflict = msgs.OnConflict
+
+// ConflictAction is what InsertOr does to the row that is there.
+type ConflictAction = msgs.ConflictAction
+
+// Conflict actions.
+const (
+	// KeepRow leaves the row as it is.
+	KeepRow = msgs.ConflictKeep
+	// MergeRow overwrites it with every proposed value that is not Null.
+	MergeRow = msgs.ConflictMerge
+	// UpdateRow makes assignments, whose terms may refer to the proposed row.
+	UpdateRow = msgs.ConflictUpdate
+)
+
+// InsertOr adds rows, and does to each one that is there already what the conflict
+// says; of several rows in the place of one, each sees what the one before has
+// left. The reply tells how many were written.
+func (s *Scope) InsertOr(table string, conflict OnConflict, rows ...Row) Mutation {
+	return msgs.WriteRows{Table: s.table(table), Rows: rows, OnConflict: &conflict}
+}
+
 // UpdateFields overwrites the named columns of the row with the given primary
 // key, which must exist.
 func (s *Scope) UpdateFields(table string, key []Value, fields ...Field) Mutation {
@@ -131,6 +155,72 @@ func (s *Scope) Delete(table string, key ...Value) Mutation {
 	return msgs.DeleteRow{Table: s.table(table), Key: key}
 }
 
+// Selection chooses the rows of an UpdateRows or DeleteRows.
+type Selection = msgs.Selection
+
+// UpdateRows makes assignments to selected rows and can return them; UpdateWhere
+// and ClaimOne make the usual forms.
+type UpdateRows = msgs.UpdateRows
+
+// DeleteRows removes selected rows and can return them; DeleteWhere makes the
+// usual form.
+type DeleteRows = msgs.DeleteRows
+
+// Reply is what a mutation has to tell of what it did.
+type Reply = msgs.Reply
+
+// RowChange is one row before and after a mutation.
+type RowChange = msgs.RowChange
+
+// Select selects all rows of a table for which a condition is true, in the order
+// of the primary key.
+func (s *Scope) Select(table string, where query.Expr) Selection {
+	return Selection{Table: s.table(table), Where: where}
+}
+
+// UpdateWhere makes assignments to all rows for which a condition is true. All
+// terms see the row as it was. The reply tells how many there were.
+func (s *Scope) UpdateWhere(table string, where query.Expr, set ...query.Assignment) Mutation {
+	return UpdateRows{Selection: s.Select(table, where), Set: set}
+}
+
+// ClaimOne makes assignments to the first row for which a condition is true, in
+// the order of the named index or else of the primary key. The reply has the row
+// before and after, if there was one. As the row is chosen at the commit point,
+// one of any number of racing claimants gets it.
+func (s *Scope) ClaimOne(table, index string, where query.Expr, set ...query.Assignment) Mutation {
+	selection := s.Select(table, where)
+	selection.Index, selection.Limit = index, 1
+	return UpdateRows{Selection: selection, Set: set, Return: true}
+}
+
+// DeleteWhere removes all rows for which a condition is true. The reply tells how
+// many there were.
+func (s *Scope) DeleteWhere(table string, where query.Expr) Mutation {
+	return DeleteRows{Selection: s.Select(table, where)}
+}
+
+// CellAdd adds to a cell that holds a number. The amount is of the column's kind,
+// which is integral. The row must exist. The reply has the new number.
+func (s *Scope) CellAdd(table string, key []Value, column string, amount Value, overflow LimitPolicy) Mutation {
+	return s.cell(msgs.ArithmeticAdd, table, key, column, amount, overflow)
+}
+
+// CellSub subtracts from a cell that holds a number; see CellAdd.
+func (s *Scope) CellSub(table string, key []Value, column string, amount Value, underflow LimitPolicy) Mutation {
+	return s.cell(msgs.ArithmeticSub, table, key, column, amount, underflow)
+}
+
+func (s *Scope) cell(op msgs.ArithmeticOp, table string, key []Value, column string, amount Value, limit LimitPolicy) Mutation {
+	return msgs.CellArithmetic{Table: s.table(table), Key: key, Column: column, Op: op, Amount: amount, OnLimit: limit}
+}
+
+// If carries a write out if assertions hold at its place among the mutations; else
+// the envelope fails with assertion_failed.
+func If(write Mutation, assertions ...Assertion) Mutation {
+	return msgs.Guarded{If: assertions, Do: write}
+}
+
 // KvSet sets a key.
 func (s *Scope) KvSet(key, val []byte) Mutation {
 	return msgs.KvSet{Scope: s.name(), Key: key, Value: val}
@@ -139,6 +229,22 @@ func (s *Scope) KvSet(key, val []byte) Mutation {
 // KvDel removes a key. Removing one that does not exist succeeds.
 func (s *Scope) KvDel(key []byte) Mutation {
 	return msgs.KvDel{Scope: s.name(), Key: key}
+}
+
+// KvSetIfAbsent sets a key that is not there.
+func (s *Scope) KvSetIfAbsent(key, val []byte) Mutation {
+	return If(s.KvSet(key, val), s.KeyExists(key, false))
+}
+
+// KvCompareAndSwap sets a key that was last written by the given commit; 0 means
+// that it is not there.
+func (s *Scope) KvCompareAndSwap(key, val []byte, seq uint64) Mutation {
+	return If(s.KvSet(key, val), s.KeyVersion(key, seq))
+}
+
+// KvDelIf removes a key that has just this value.
+func (s *Scope) KvDelIf(key, val []byte) Mutation {
+	return If(s.KvDel(key), s.KeyEquals(key, val))
 }
 
 // MissingPolicy says what arithmetic does with a key that is not there.
@@ -179,6 +285,52 @@ func (s *Scope) KvAddU256(key []byte, amount *uint256.Int, missing MissingPolicy
 // KvSubU256 subtracts from a number of 32 big-endian bytes.
 func (s *Scope) KvSubU256(key []byte, amount *uint256.Int, missing MissingPolicy, underflow LimitPolicy) Mutation {
 	return s.arithmetic(msgs.ArithmeticSub, msgs.Width256, key, *amount, missing, underflow)
+}
+
+// KvSetU64 stores a number of 8 big-endian bytes.
+func (s *Scope) KvSetU64(key []byte, n uint64) Mutation {
+	return s.arithmetic(msgs.ArithmeticSet, msgs.Width64, key, *uint256.NewInt(n), TreatAsZero, RejectLimit)
+}
+
+// KvMaxU64 raises a number of 8 big-endian bytes to the candidate, if that is
+// greater.
+func (s *Scope) KvMaxU64(key []byte, candidate uint64, missing MissingPolicy) Mutation {
+	return s.arithmetic(msgs.ArithmeticMax, msgs.Width64, key, *uint256.NewInt(candidate), missing, RejectLimit)
+}
+
+// KvMinU64 lowers a number of 8 big-endian bytes to the candidate, if that is
+// less. Of a missing key counted as zero the least is zero.
+func (s *Scope) KvMinU64(key []byte, candidate uint64, missing MissingPolicy) Mutation {
+	return s.arithmetic(msgs.ArithmeticMin, msgs.Width64, key, *uint256.NewInt(candidate), missing, RejectLimit)
+}
+
+// KvSetU256 stores a number of 32 big-endian bytes.
+func (s *Scope) KvSetU256(key []byte, n *uint256.Int) Mutation {
+	return s.arithmetic(msgs.ArithmeticSet, msgs.Width256, key, *n, TreatAsZero, RejectLimit)
+}
+
+// KvMaxU256 raises a number of 32 big-endian bytes; see KvMaxU64.
+func (s *Scope) KvMaxU256(key []byte, candidate *uint256.Int, missing MissingPolicy) Mutation {
+	return s.arithmetic(msgs.ArithmeticMax, msgs.Width256, key, *candidate, missing, RejectLimit)
+}
+
+// KvMinU256 lowers a number of 32 big-endian bytes; see KvMinU64.
+func (s *Scope) KvMinU256(key []byte, candidate *uint256.Int, missing MissingPolicy) Mutation {
+	return s.arithmetic(msgs.ArithmeticMin, msgs.Width256, key, *candidate, missing, RejectLimit)
+}
+
+// KvAddI64 adds to a signed number of 8 big-endian bytes in two's complement. A
+// sum outside the bounds, of which nil is none, fails with validation.
+func (s *Scope) KvAddI64(key []byte, delta int64, missing MissingPolicy, least, greatest *int64) Mutation {
+	return msgs.KvAddSigned{
+		Scope: s.name(), Key: key, Delta: delta, OnMissing: missing, Least: least, Greatest: greatest,
+	}
+}
+
+// CounterAdd adds to a counter of 1 to 4096 shards, to the one that the hint
+// chooses. The first addition decides how many shards there are.
+func (s *Scope) CounterAdd(name []byte, amount uint64, shards int, hint uint32) Mutation {
+	return msgs.CounterAdd{Scope: s.name(), Key: name, Amount: amount, Shards: shards, Hint: hint}
 }
 
 func (s *Scope) arithmetic(op msgs.ArithmeticOp, w msgs.NumberWidth, key []byte, amount uint256.Int, missing MissingPolicy, limit LimitPolicy) Mutation {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/state"
@@ -132,37 +133,7 @@ func (o overlay) Seq() uint64 { return o.seq }
 // observed records what the outcome of an operation tells about the store. That
 // of one that stays part of the transaction need not be: it is carried out again.
 func (tx *Tx) observed(op msgs.Operation) {
-	switch op := op.(type) {
-	case *msgs.Compute:
-		tx.reads.Point(op.Space, op.Key)
-	case *msgs.PutRows:
-		tx.reads.Range(op.Table.ID, nil, nil)
-	case *msgs.SetFields:
-		tx.reads.Range(op.Table.ID, nil, nil)
-	case *msgs.Check:
-		tx.observedAll(op.Conditions)
-	case *msgs.Alter:
-		tx.reads.Range(catalog.SpaceCatalog, nil, nil)
-		if s, ok := op.Statement.(catalog.CreateIndex); ok { // unique values are looked at
-			if t, err := tx.working.Catalog().Table(s.Project, s.Scope, s.Table); err == nil {
-				tx.reads.Range(t.ID, nil, nil)
-			}
-		}
-	}
-}
-
-func (tx *Tx) observedAll(list []msgs.Condition) {
-	for i := range list {
-		c := &list[i]
-		tx.observedAll(c.Inner)
-		switch {
-		case c.Inner != nil:
-		case c.Space == 0: // of a scope that is not there
-			tx.reads.Range(catalog.SpaceCatalog, nil, nil)
-		default:
-			tx.reads.Point(c.Space, c.Key)
-		}
-	}
+	executor.Observe(tx.working.Catalog(), op, &tx.reads)
 }
 
 // Scope returns the transaction's reads of another scope.

@@ -74,6 +74,9 @@ func (a *Applier) apply(e *msgs.Epoch, r *msgs.Request, answer *msgs.Answer) err
 	}
 	err := a.commit(e, r)
 	answer.Seq = a.working.Seq()
+	if err == nil {
+		answer.Replies = r.Replies
+	}
 	return err
 }
 

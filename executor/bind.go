@@ -67,6 +67,8 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 			}
 		case *msgs.Check:
 			assertions += countConditions(op.Conditions)
+		case *msgs.Guard:
+			assertions += countConditions(op.Conditions)
 		}
 	}
 	if assertions > x.Limits.MaxAssertions {
@@ -106,6 +108,10 @@ func (x *Executor) Bind(cat *catalog.Catalog, m msgs.Mutation) (msgs.Operation, 
 		return &msgs.RemoveKey{Space: space, Key: clone(m.Key)}, nil
 	case msgs.KvArithmetic:
 		return x.bindArithmetic(cat, m)
+	case msgs.KvAddSigned:
+		return x.bindAddSigned(cat, m)
+	case msgs.CounterAdd:
+		return x.bindCounter(cat, m)
 	case msgs.WriteRows:
 		return x.bindRows(cat, m)
 	case msgs.UpdateFields:
@@ -119,6 +125,18 @@ func (x *Executor) Bind(cat *catalog.Catalog, m msgs.Mutation) (msgs.Operation, 
 			return nil, err
 		}
 		return &msgs.RemoveRow{Table: t, Key: key}, nil
+	case msgs.CellArithmetic:
+		return x.bindCell(cat, m)
+	case msgs.UpdateRows:
+		return x.bindUpdate(cat, m)
+	case msgs.DeleteRows:
+		selection, err := bindSelection(cat, m.Selection)
+		if err != nil {
+			return nil, err
+		}
+		return &msgs.RemoveRows{Selection: selection, Source: m}, nil
+	case msgs.Guarded:
+		return x.bindGuarded(cat, m)
 	case msgs.EmitEvent:
 		return x.bindEvent(cat, m)
 	case msgs.PostflightCheck:
@@ -155,6 +173,9 @@ func (x *Executor) bindKey(cat *catalog.Catalog, scope msgs.ScopeName, key []byt
 	if scope.Project == catalog.SystemProject {
 		return 0, errs.New(errs.CodeValidation, "project %q is managed and read-only", scope.Project).On(scope.Project)
 	}
+	if err := reserved(key); err != nil {
+		return 0, err
+	}
 	s, err := cat.Scope(scope.Project, scope.Scope)
 	if err != nil {
 		return 0, err
@@ -167,19 +188,79 @@ func (x *Executor) bindArithmetic(cat *catalog.Catalog, m msgs.KvArithmetic) (ms
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPolicies(m.Op, m.OnMissing, m.OnLimit); err != nil {
+		return nil, err
+	}
 	switch {
-	case m.Op > msgs.ArithmeticSub || m.OnMissing > msgs.MissingReject || m.OnLimit > msgs.LimitNoOp:
-		return nil, errs.New(errs.CodeValidation, "an arithmetic mutation has an unknown operation or policy")
 	case m.Width != msgs.Width64 && m.Width != msgs.Width256:
 		return nil, errs.New(errs.CodeValidation, "arithmetic on numbers of %d bytes; 8 and 32 are supported", m.Width)
 	case m.Width == msgs.Width64 && !m.Amount.IsUint64():
 		return nil, errs.New(errs.CodeOverflow, "the amount does not fit 64 bits")
-	case m.OnLimit == msgs.LimitSaturate && m.Op != msgs.ArithmeticAdd,
-		m.OnLimit == msgs.LimitNoOp && m.Op != msgs.ArithmeticSub:
-		return nil, errs.New(errs.CodeValidation, "saturate goes with addition, no-op with subtraction")
 	}
 	m.Key = clone(m.Key)
 	return &msgs.Compute{Space: space, KvArithmetic: m}, nil
+}
+
+func (x *Executor) bindAddSigned(cat *catalog.Catalog, m msgs.KvAddSigned) (msgs.Operation, error) {
+	space, err := x.bindKey(cat, m.Scope, m.Key)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case m.OnMissing > msgs.MissingReject:
+		return nil, errs.New(errs.CodeValidation, "an arithmetic mutation has an unknown operation or policy")
+	case m.Least != nil && m.Greatest != nil && *m.Least > *m.Greatest:
+		return nil, errs.New(errs.CodeValidation, "the least number allowed is %d, above the greatest, %d", *m.Least, *m.Greatest)
+	}
+	m.Key, m.Least, m.Greatest = clone(m.Key), cloneNumber(m.Least), cloneNumber(m.Greatest)
+	return &msgs.AddSigned{Space: space, KvAddSigned: m}, nil
+}
+
+func cloneNumber(n *int64) *int64 {
+	if n == nil {
+		return nil
+	}
+	c := *n
+	return &c
+}
+
+func (x *Executor) bindCounter(cat *catalog.Catalog, m msgs.CounterAdd) (msgs.Operation, error) {
+	space, err := x.bindKey(cat, m.Scope, m.Key)
+	if err != nil {
+		return nil, err
+	}
+	if m.Shards < 1 || m.Shards > msgs.MaxCounterShards {
+		return nil, errs.New(errs.CodeValidation, "a counter of %d shards; 1 to %d are supported", m.Shards, msgs.MaxCounterShards)
+	}
+	m.Key = clone(m.Key)
+	return &msgs.Count{Space: space, CounterAdd: m}, nil
+}
+
+func (x *Executor) bindGuarded(cat *catalog.Catalog, m msgs.Guarded) (msgs.Operation, error) {
+	switch m.Do.(type) {
+	case msgs.Define, msgs.PostflightCheck, msgs.Guarded:
+		return nil, errs.New(errs.CodeValidation, "a guarded mutation holds a %T, not a write", m.Do)
+	}
+	conditions, err := x.bindConditions(cat, m.If)
+	if err != nil {
+		return nil, err
+	}
+	op, err := x.Bind(cat, m.Do)
+	if err != nil {
+		return nil, err
+	}
+	return &msgs.Guard{Conditions: conditions, Operation: op}, nil
+}
+
+func (x *Executor) bindUpdate(cat *catalog.Catalog, m msgs.UpdateRows) (msgs.Operation, error) {
+	op := &msgs.SetRows{Source: m}
+	op.Source.Set = slices.Clone(m.Set)
+	var err error
+	if op.Selection, err = bindSelection(cat, m.Selection); err != nil {
+		return nil, err
+	}
+	op.Set, err = x.bindAssignments(op.Selection.Table, op.Source.Set, false)
+	return op, err
 }
 
 // bindTable resolves a table by name.
@@ -242,6 +323,14 @@ func (x *Executor) bindRows(cat *catalog.Catalog, m msgs.WriteRows) (msgs.Operat
 		return nil, err
 	}
 	op := &msgs.PutRows{Table: t, Mode: m.Mode, Rows: make([]msgs.BoundRow, len(m.Rows))}
+	if m.OnConflict != nil {
+		if m.Mode != msgs.WriteInsert {
+			return nil, errs.New(errs.CodeValidation, "a write to %s has a conflict action, and is no insert", t).On(t.Name)
+		}
+		if op.Conflict, err = x.bindConflict(t, m.Columns, m.OnConflict); err != nil {
+			return nil, err
+		}
+	}
 	full := make(value.Row, len(t.Columns))
 	for i, row := range m.Rows {
 		if err := x.bindRow(t, target, full, row, &op.Rows[i]); err != nil {
@@ -299,8 +388,7 @@ func (x *Executor) bindRow(t *catalog.Table, target []int, full, row value.Row, 
 		}
 	}
 	for i := range full {
-		c := &t.Columns[i]
-		if err := value.Check(c.Name, c.Kind, c.Nullable, x.Limits.MaxTableValue, full[i]); err != nil {
+		if err := x.checkCell(&t.Columns[i], full[i]); err != nil {
 			return err
 		}
 	}
@@ -346,15 +434,11 @@ func (x *Executor) bindFields(cat *catalog.Catalog, m msgs.UpdateFields) (msgs.O
 	}
 	op := &msgs.SetFields{Table: t, Key: key, Fields: make([]msgs.BoundField, len(m.Fields))}
 	for i, f := range m.Fields {
-		p, ok := t.Column(f.Column)
-		if !ok {
-			return nil, unknownColumn(t, f.Column)
+		p, err := assignable(t, f.Column)
+		if err != nil {
+			return nil, err
 		}
-		if t.KeyOrdinal(p) >= 0 {
-			return nil, errs.New(errs.CodeValidation, "column %q is part of the primary key and cannot be assigned", f.Column).On(f.Column)
-		}
-		c := &t.Columns[p]
-		if err := value.Check(c.Name, c.Kind, c.Nullable, x.Limits.MaxTableValue, f.Value); err != nil {
+		if err := x.checkCell(&t.Columns[p], f.Value); err != nil {
 			return nil, err
 		}
 		op.Fields[i] = msgs.BoundField{Position: p, Value: f.Value}

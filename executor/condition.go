@@ -1,14 +1,11 @@
 package executor
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
-	"github.com/empyrealapp/aedb-go/record"
-	"github.com/empyrealapp/aedb-go/state"
 	"github.com/empyrealapp/aedb-go/value"
 )
 
@@ -69,6 +66,10 @@ func (x *Executor) bindCondition(cat *catalog.Catalog, a msgs.Assertion, depth i
 		a.Key, a.Expected = clone(a.Key), clone(a.Expected)
 		c = keyCondition(cat, a.Scope, a.Key)
 		c.Assertion = a
+	case msgs.KeyCompare:
+		a.Key, a.Threshold = clone(a.Key), clone(a.Threshold)
+		c = keyCondition(cat, a.Scope, a.Key)
+		c.Assertion, err = a, checkComparison(a)
 	case msgs.KeyExists:
 		a.Key = clone(a.Key)
 		c = keyCondition(cat, a.Scope, a.Key)
@@ -88,6 +89,12 @@ func (x *Executor) bindCondition(cat *catalog.Catalog, a msgs.Assertion, depth i
 	case msgs.RowColumnCompare:
 		a.Key = slices.Clone(a.Key)
 		c, err = x.columnCondition(cat, a)
+		c.Assertion = a
+	case msgs.CountCompare:
+		c, err = aggregateCondition(cat, a.Table, a.Where, a.Op)
+		c.Assertion = a
+	case msgs.SumCompare:
+		c, err = x.sumCondition(cat, a)
 		c.Assertion = a
 	case msgs.All:
 		c.Inner, err = x.bindInner(cat, a, depth, count)
@@ -114,12 +121,18 @@ func (x *Executor) columnCondition(cat *catalog.Catalog, a msgs.RowColumnCompare
 	if !ok {
 		return c, unknownColumn(c.Table, a.Column)
 	}
-	if a.Op > msgs.Lte {
-		return c, errs.New(errs.CodeValidation, "unknown comparison %d of column %q", a.Op, a.Column).On(a.Column)
+	if err := checkOperator(a.Op); err != nil {
+		return c, err
 	}
 	c.Position = p
-	column := &c.Table.Columns[p]
-	return c, value.Check(column.Name, column.Kind, column.Nullable, x.Limits.MaxTableValue, a.Threshold)
+	return c, x.checkCell(&c.Table.Columns[p], a.Threshold)
+}
+
+func checkOperator(op msgs.CompareOp) error {
+	if op > msgs.Lte {
+		return errs.New(errs.CodeValidation, "unknown comparison %d in an assertion", op)
+	}
+	return nil
 }
 
 func (x *Executor) bindInner(cat *catalog.Catalog, list []msgs.Assertion, depth int, count *int) ([]msgs.Condition, error) {
@@ -144,82 +157,4 @@ func (x *Executor) rowCondition(cat *catalog.Catalog, n msgs.TableName, key []va
 		return msgs.Condition{}, err
 	}
 	return msgs.Condition{Space: t.ID, Key: enc, Table: t}, nil
-}
-
-// evaluate checks conditions in order and reports the first that fails.
-func evaluate(w *state.Working, list []msgs.Condition) error {
-	for i := range list {
-		holds, actual, err := holds(w, &list[i])
-		if err != nil {
-			return err
-		}
-		if !holds {
-			return &msgs.AssertionError{Index: i, Assertion: list[i].Assertion, Actual: actual}
-		}
-	}
-	return nil
-}
-
-// holds evaluates one condition. The actual value is owned by the caller.
-func holds(w *state.Working, c *msgs.Condition) (bool, msgs.Actual, error) {
-	switch a := c.Assertion.(type) {
-	case msgs.All:
-		for i := range c.Inner {
-			if ok, actual, err := holds(w, &c.Inner[i]); err != nil || !ok {
-				return false, actual, err
-			}
-		}
-		return true, msgs.Actual{}, nil
-	case msgs.Any:
-		var last msgs.Actual
-		for i := range c.Inner {
-			ok, actual, err := holds(w, &c.Inner[i])
-			if err != nil || ok {
-				return ok, msgs.Actual{}, err
-			}
-			last = actual
-		}
-		return false, last, nil
-	case msgs.Not:
-		ok, _, err := holds(w, &c.Inner[0])
-		return !ok, msgs.Actual{Kind: msgs.ActualBool, Bool: true}, err
-	default:
-		raw, version, found := w.Get(c.Space, c.Key)
-		return leaf(c, a, raw, version, found)
-	}
-}
-
-func leaf(c *msgs.Condition, a msgs.Assertion, raw []byte, version uint64, found bool) (bool, msgs.Actual, error) {
-	switch a := a.(type) {
-	case msgs.KeyEquals:
-		if !found {
-			return false, msgs.Actual{}, nil
-		}
-		_, payload, err := record.SplitKV(raw)
-		if err != nil {
-			return false, msgs.Actual{}, err
-		}
-		if bytes.Equal(payload, a.Expected) {
-			return true, msgs.Actual{}, nil
-		}
-		return false, msgs.Actual{Kind: msgs.ActualBytes, Bytes: clone(payload)}, nil
-	case msgs.KeyExists:
-		return found == a.Expected, msgs.Actual{Kind: msgs.ActualBool, Bool: found}, nil
-	case msgs.RowExists:
-		return found == a.Expected, msgs.Actual{Kind: msgs.ActualBool, Bool: found}, nil
-	case msgs.KeyVersion:
-		return version == a.Seq, msgs.Actual{Kind: msgs.ActualVersion, Version: version}, nil
-	case msgs.RowVersion:
-		return version == a.Seq, msgs.Actual{Kind: msgs.ActualVersion, Version: version}, nil
-	case msgs.RowColumnCompare:
-		if !found {
-			return false, msgs.Actual{}, nil
-		}
-		v := record.Row{Table: c.Table, Key: c.Key, Data: raw}.Column(c.Position)
-		if a.Op.Holds(value.Compare(v, a.Threshold)) {
-			return true, msgs.Actual{}, nil
-		}
-		return false, msgs.Actual{Kind: msgs.ActualValue, Value: v}, nil
-	}
-	return false, msgs.Actual{}, unknown(a)
 }

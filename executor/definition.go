@@ -52,7 +52,8 @@ func build(w *state.Working, t *catalog.Table, ix *catalog.Index) error {
 }
 
 // emit stores an event. The engine's tables are made with the first one.
-func (x *Executor) emit(w *state.Working, op *msgs.Emit) error {
+func (e *execution) emit(op *msgs.Emit) error {
+	w := e.w
 	t, err := outbox(w)
 	if err != nil {
 		return err
@@ -63,7 +64,7 @@ func (x *Executor) emit(w *state.Working, op *msgs.Emit) error {
 		value.Text(op.Topic), value.Text(op.Key), value.JSON(op.PayloadJSON),
 	}
 	var bound msgs.BoundRow
-	if err := x.bindRow(t, nil, make(value.Row, len(row)), row, &bound); err != nil {
+	if err := e.x.bindRow(t, nil, make(value.Row, len(row)), row, &bound); err != nil {
 		return err
 	}
 	if _, _, found := w.Get(t.ID, bound.Key); found {

@@ -21,8 +21,8 @@ import (
 	"github.com/empyrealapp/aedb-go/state"
 )
 
-// Limits bound what one request may carry. All are in bytes or counts, and all
-// must be positive.
+// Limits bound what one request may carry and look at. All are in bytes or
+// counts, and must be positive where 0 has no meaning of its own.
 type Limits struct {
 	MaxMutations       int // max_mutations_per_envelope
 	MaxAssertions      int // max_read_assertions_per_envelope, nested ones included
@@ -33,6 +33,22 @@ type Limits struct {
 	MaxTableValue      int // max_table_value_bytes, per cell
 	MaxPrimaryKey      int // max_primary_key_bytes, encoded
 	MaxEventPayload    int // max_event_payload_bytes
+	MaxScanRows        int // max_scan_rows, examined by a selection; 0 is 10,000
+	MaxReadBytes       int // max_read_bytes_per_envelope, of selections and assertions; 0 is 16 MiB
+}
+
+func (l *Limits) scanRows() int {
+	if l.MaxScanRows > 0 {
+		return l.MaxScanRows
+	}
+	return 10_000
+}
+
+func (l *Limits) readBytes() int64 {
+	if l.MaxReadBytes > 0 {
+		return int64(l.MaxReadBytes)
+	}
+	return 16 << 20
 }
 
 // Executor binds and performs within limits. It has no state of its own and may
@@ -42,69 +58,51 @@ type Executor struct {
 }
 
 // Run performs a prepared request: its assertions first, then its mutations in
-// order. The Working is within a commit. On an error the caller rolls back.
+// order. The Working is within a commit. It fills the request's replies. On an
+// error the caller rolls back.
 func (x *Executor) Run(w *state.Working, r *msgs.Request) error {
-	if err := x.assert(w, r); err != nil {
+	e := execution{x: x, w: w}
+	if err := x.assert(&e, r); err != nil {
 		return err
 	}
 	for i, m := range r.Mutations {
-		if err := x.step(w, r, i, m); err != nil {
+		e.mutation = i
+		if err := x.step(&e, r, i, m); err != nil {
 			return err
 		}
 	}
+	r.Replies = e.replies
 	return nil
 }
 
-func (x *Executor) assert(w *state.Working, r *msgs.Request) error {
+func (x *Executor) assert(e *execution, r *msgs.Request) error {
 	conditions := r.Conditions
-	if w.Catalog() != r.Catalog {
+	if e.w.Catalog() != r.Catalog {
 		var err error
-		if conditions, err = x.bindConditions(w.Catalog(), assertionsOf(r.Conditions)); err != nil {
+		if conditions, err = x.bindConditions(e.w.Catalog(), assertionsOf(r.Conditions)); err != nil {
 			return err
 		}
 	}
-	return evaluate(w, conditions)
+	return e.evaluate(conditions)
 }
 
-func (x *Executor) step(w *state.Working, r *msgs.Request, i int, m msgs.Mutation) error {
+func (x *Executor) step(e *execution, r *msgs.Request, i int, m msgs.Mutation) error {
 	if i < len(r.Operations) {
 		op := r.Operations[i]
-		if w.Catalog() == r.Catalog {
-			return x.Perform(w, op)
+		if e.w.Catalog() == r.Catalog {
+			return e.perform(op)
 		}
 		m = restate(m, op)
 	}
-	op, err := x.Bind(w.Catalog(), m)
+	op, err := x.Bind(e.w.Catalog(), m)
 	if err != nil {
 		return err
 	}
-	return x.Perform(w, op)
+	return e.perform(op)
 }
 
 // Perform carries out one operation that is bound to the Working's catalog.
 func (x *Executor) Perform(w *state.Working, op msgs.Operation) error {
-	switch op := op.(type) {
-	case *msgs.PutKey:
-		putKey(w, op)
-		return nil
-	case *msgs.PutRows:
-		return putRows(w, op)
-	case *msgs.SetFields:
-		return setFields(w, op)
-	case *msgs.RemoveRow:
-		removeRow(w, op)
-		return nil
-	case *msgs.RemoveKey:
-		w.Delete(op.Space, op.Key)
-		return nil
-	case *msgs.Compute:
-		return compute(w, op)
-	case *msgs.Emit:
-		return x.emit(w, op)
-	case *msgs.Check:
-		return evaluate(w, op.Conditions)
-	case *msgs.Alter:
-		return alter(w, op.Statement)
-	}
-	return unknown(op)
+	e := execution{x: x, w: w}
+	return e.perform(op)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/query"
 	"github.com/empyrealapp/aedb-go/value"
 )
 
@@ -91,6 +92,7 @@ func requests() (envs []msgs.Envelope) {
 			)
 		}
 	}
+	mutations = append(mutations, writes(table, table4, scope, scope3)...)
 	columns := []catalog.ColumnSpec{{Name: "id", Kind: value.KindInteger}}
 	index := catalog.IndexSpec{Name: "i", Columns: []string{"id"}}
 	for _, change := range []func(*catalog.CreateTable){
@@ -146,6 +148,17 @@ func requests() (envs []msgs.Envelope) {
 		msgs.RowColumnCompare{Table: table, Key: ints(1), Column: "c", Op: msgs.Gt, Threshold: one},
 		msgs.RowColumnCompare{Table: table, Key: ints(1), Column: "c", Threshold: two},
 	}
+	where := query.Eq("c", 1)
+	assertions = append(assertions,
+		msgs.KeyCompare{Scope: scope, Key: k, Threshold: k}, msgs.KeyCompare{Scope: scope3, Key: k, Threshold: k},
+		msgs.KeyCompare{Scope: scope, Key: l, Threshold: k}, msgs.KeyCompare{Scope: scope, Key: k, Threshold: l},
+		msgs.KeyCompare{Scope: scope, Key: k, Op: msgs.Gt, Threshold: k}, msgs.KeyCompare{Scope: scope, Key: k, Form: msgs.FormSigned, Threshold: k},
+		msgs.CountCompare{Table: table}, msgs.CountCompare{Table: table4}, msgs.CountCompare{Table: table, Where: where},
+		msgs.CountCompare{Table: table, Op: msgs.Gt}, msgs.CountCompare{Table: table, Threshold: 1},
+		msgs.SumCompare{Table: table, Column: "c", Threshold: one}, msgs.SumCompare{Table: table4, Column: "c", Threshold: one},
+		msgs.SumCompare{Table: table, Column: "d", Threshold: one}, msgs.SumCompare{Table: table, Column: "c", Threshold: two},
+		msgs.SumCompare{Table: table, Column: "c", Where: where, Threshold: one}, msgs.SumCompare{Table: table, Column: "c", Op: msgs.Gt, Threshold: one},
+	)
 	a, b := assertions[0], assertions[1]
 	assertions = append(assertions,
 		msgs.All{a}, msgs.Any{a}, msgs.Not{Inner: a}, msgs.Not{Inner: b},
@@ -154,11 +167,15 @@ func requests() (envs []msgs.Envelope) {
 	for _, m := range mutations {
 		envs = append(envs, msgs.Envelope{Mutations: []msgs.Mutation{m}})
 	}
+	for _, m := range mutations {
+		envs = append(envs, msgs.Envelope{Mutations: []msgs.Mutation{msgs.Guarded{Do: m}}})
+	}
 	m, n := mutations[0], mutations[1]
 	for _, a := range assertions {
 		check := msgs.PostflightCheck{Assertions: []msgs.Assertion{a}}
 		envs = append(envs,
 			msgs.Envelope{Mutations: []msgs.Mutation{m}, Assertions: []msgs.Assertion{a}},
+			msgs.Envelope{Mutations: []msgs.Mutation{msgs.Guarded{If: []msgs.Assertion{a}, Do: m}}},
 			msgs.Envelope{Mutations: []msgs.Mutation{m, check}}, msgs.Envelope{Mutations: []msgs.Mutation{check, m}},
 		)
 	}
@@ -169,6 +186,56 @@ func requests() (envs []msgs.Envelope) {
 		msgs.Envelope{Mutations: []msgs.Mutation{m}, Assertions: []msgs.Assertion{b, a}},
 		msgs.Envelope{Mutations: []msgs.Mutation{m, n}}, msgs.Envelope{Mutations: []msgs.Mutation{n, m}},
 		msgs.Envelope{Mutations: []msgs.Mutation{m, m}},
+	)
+}
+
+// writes are the kinds of write that choose rows, or calculate, or both.
+func writes(table, table4 msgs.TableName, scope, scope3 msgs.ScopeName) (out []msgs.Mutation) {
+	k, l, one, two := []byte("k"), []byte("l"), value.Int(1), value.Int(2)
+	row, where := []value.Row{{one}}, query.Eq("a", 1)
+	terms := []query.Term{
+		query.Lit(1), query.Lit(2), query.Lit(uint8(1)), query.Col("a"), query.Col("b"), query.Proposed("a"),
+		query.Add(query.Col("a"), query.Lit(1)), query.Add(query.Lit(1), query.Col("a")), query.Sub(query.Col("a"), query.Lit(1)),
+		query.Coalesce(query.Col("a"), query.Lit(1)), query.Coalesce(query.Col("a"), query.Add(query.Lit(1), query.Lit(2))), {},
+	}
+	sets := [][]query.Assignment{nil, {query.Assign("b", terms[0])}, {query.Assign("a", terms[0]), query.Assign("b", terms[0])}}
+	for _, to := range terms {
+		sets = append(sets, []query.Assignment{query.Assign("a", to)})
+	}
+	for _, set := range sets {
+		out = append(out,
+			msgs.WriteRows{Table: table, Rows: row, OnConflict: &msgs.OnConflict{Set: set}},
+			msgs.UpdateRows{Selection: msgs.Selection{Table: table}, Set: set},
+			msgs.UpdateRows{Selection: msgs.Selection{Table: table}, Set: set, Return: true},
+		)
+	}
+	for _, c := range []msgs.OnConflict{
+		{Action: msgs.ConflictMerge}, {Action: msgs.ConflictUpdate}, {Index: "i"}, {Index: "j"}, {Where: where},
+		{Columns: []string{}}, {Columns: []string{"a"}}, {Columns: []string{"a", "b"}},
+	} {
+		out = append(out, msgs.WriteRows{Table: table, Rows: row, OnConflict: &c})
+	}
+	for _, s := range []msgs.Selection{
+		{Table: table}, {Table: table4}, {Table: table, Where: where}, {Table: table, Where: query.Ne("a", 1)},
+		{Table: table, Index: "i"}, {Table: table, Backward: true}, {Table: table, Limit: 1},
+	} {
+		out = append(out, msgs.DeleteRows{Selection: s}, msgs.DeleteRows{Selection: s, Return: true})
+	}
+	least, greatest := int64(1), int64(2)
+	return append(out,
+		msgs.CellArithmetic{Table: table, Key: []value.Value{one}, Column: "a", Amount: one},
+		msgs.CellArithmetic{Table: table4, Key: []value.Value{one}, Column: "a", Amount: one},
+		msgs.CellArithmetic{Table: table, Key: []value.Value{two}, Column: "a", Amount: one},
+		msgs.CellArithmetic{Table: table, Key: []value.Value{one}, Column: "b", Amount: one},
+		msgs.CellArithmetic{Table: table, Key: []value.Value{one}, Column: "a", Amount: two},
+		msgs.CellArithmetic{Table: table, Key: []value.Value{one}, Column: "a", Amount: one, Op: msgs.ArithmeticMax},
+		msgs.CellArithmetic{Table: table, Key: []value.Value{one}, Column: "a", Amount: one, OnLimit: msgs.LimitSaturate},
+		msgs.KvAddSigned{Scope: scope, Key: k}, msgs.KvAddSigned{Scope: scope3, Key: k}, msgs.KvAddSigned{Scope: scope, Key: l},
+		msgs.KvAddSigned{Scope: scope, Key: k, Delta: -1}, msgs.KvAddSigned{Scope: scope, Key: k, OnMissing: msgs.MissingReject},
+		msgs.KvAddSigned{Scope: scope, Key: k, Least: &least}, msgs.KvAddSigned{Scope: scope, Key: k, Least: &greatest},
+		msgs.KvAddSigned{Scope: scope, Key: k, Greatest: &least}, msgs.KvAddSigned{Scope: scope, Key: k, Least: &least, Greatest: &greatest},
+		msgs.CounterAdd{Scope: scope, Key: k}, msgs.CounterAdd{Scope: scope3, Key: k}, msgs.CounterAdd{Scope: scope, Key: l},
+		msgs.CounterAdd{Scope: scope, Key: k, Amount: 1}, msgs.CounterAdd{Scope: scope, Key: k, Shards: 1}, msgs.CounterAdd{Scope: scope, Key: k, Hint: 1},
 	)
 }
 

@@ -7,8 +7,10 @@ import (
 
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/query"
 	"github.com/empyrealapp/aedb-go/record"
 	"github.com/empyrealapp/aedb-go/state"
+	"github.com/empyrealapp/aedb-go/value"
 )
 
 func putKey(w *state.Working, op *msgs.PutKey) {
@@ -25,46 +27,80 @@ func created(w *state.Working, space msgs.SpaceID, key []byte) uint64 {
 	return w.Seq()
 }
 
-func compute(w *state.Working, op *msgs.Compute) error {
-	var current uint256.Int
-	first := w.Seq()
-	raw, _, found := w.Get(op.Space, op.Key)
-	switch {
-	case found:
-		seq, payload, err := record.SplitKV(raw)
-		if err != nil {
-			return err
+// stored is a number under a key.
+type stored struct {
+	payload []byte // nil if the key is missing
+	first   uint64 // the seq of the entry's first write, or of this commit
+	version uint64 // 0 if the key is missing
+}
+
+// readNumber returns what is under a key that holds numbers of a width.
+func readNumber(w *state.Working, space msgs.SpaceID, key []byte, width int, missing msgs.MissingPolicy) (n stored, err error) {
+	raw, version, found := w.Get(space, key)
+	if !found {
+		if missing == msgs.MissingReject {
+			return n, errs.New(errs.CodeValidation, "the key of an arithmetic mutation is missing")
 		}
-		if len(payload) != int(op.Width) {
-			return errs.New(errs.CodeValidation, "invalid number bytes length: the key holds %d bytes, want %d", len(payload), op.Width)
-		}
-		first = seq
-		current.SetBytes(payload)
-	case op.OnMissing == msgs.MissingReject:
-		return errs.New(errs.CodeValidation, "the key of an arithmetic mutation is missing")
+		return stored{first: w.Seq()}, nil
 	}
-	next, write, err := calculate(&current, op)
-	if err != nil || !write {
+	n.version = version
+	if n.first, n.payload, err = record.SplitKV(raw); err == nil && len(n.payload) != width {
+		err = errs.New(errs.CodeValidation, "invalid number bytes length: the key holds %d bytes, want %d", len(n.payload), width)
+	}
+	return n, err
+}
+
+// putNumber stores a number that was read as n before.
+func putNumber(w *state.Working, space msgs.SpaceID, key []byte, n stored, payload []byte) {
+	w.Put(space, key, record.AppendKV(make([]byte, 0, record.KVRoom+len(payload)), n.first, payload))
+}
+
+func (e *execution) compute(op *msgs.Compute) error {
+	n, err := readNumber(e.w, op.Space, op.Key, int(op.Width), op.OnMissing)
+	if err != nil {
 		return err
 	}
-	payload := make([]byte, op.Width)
-	if op.Width == msgs.Width64 {
-		binary.BigEndian.PutUint64(payload, next.Uint64())
-	} else {
-		next.PutUint256(payload)
+	var current uint256.Int
+	current.SetBytes(n.payload)
+	next, write, err := calculate(&current, n.payload == nil, op)
+	if err != nil {
+		return err
 	}
-	w.Put(op.Space, op.Key, record.AppendKV(nil, first, payload))
+	reply := msgs.Reply{Affected: count(write), Version: n.version}
+	if write {
+		var payload [32]byte
+		next.PutUint256(payload[:])
+		putNumber(e.w, op.Space, op.Key, n, payload[32-op.Width:])
+		reply.Version = e.w.Seq()
+	}
+	switch {
+	case reply.Version == 0: // still missing
+	case op.Width == msgs.Width64:
+		reply.Value = value.U64(next.Uint64())
+	default:
+		reply.Value = value.U256(&next)
+	}
+	e.tell(reply)
 	return nil
 }
 
-// calculate returns the result of an operation, and whether to write it.
-func calculate(current *uint256.Int, op *msgs.Compute) (next uint256.Int, write bool, err error) {
-	if op.Op == msgs.ArithmeticSub {
+// calculate returns what is under the key after an operation, and whether that is
+// to be written.
+func calculate(current *uint256.Int, missing bool, op *msgs.Compute) (next uint256.Int, write bool, err error) {
+	switch op.Op {
+	case msgs.ArithmeticSet:
+		return op.Amount, true, nil
+	case msgs.ArithmeticMax, msgs.ArithmeticMin:
+		if op.Amount.Gt(current) == (op.Op == msgs.ArithmeticMax) && !op.Amount.Eq(current) {
+			return op.Amount, true, nil
+		}
+		return *current, missing, nil
+	case msgs.ArithmeticSub:
 		if _, under := next.SubOverflow(current, &op.Amount); !under {
 			return next, true, nil
 		}
 		if op.OnLimit == msgs.LimitNoOp {
-			return next, false, nil
+			return *current, false, nil
 		}
 		return next, false, errs.New(errs.CodeUnderflow, "the subtraction goes below zero")
 	}
@@ -83,4 +119,26 @@ func calculate(current *uint256.Int, op *msgs.Compute) (next uint256.Int, write 
 		next.SetUint64(^uint64(0))
 	}
 	return next, true, nil
+}
+
+func (e *execution) addSigned(op *msgs.AddSigned) error {
+	n, err := readNumber(e.w, op.Space, op.Key, int(msgs.Width64), op.OnMissing)
+	if err != nil {
+		return err
+	}
+	var current int64
+	if n.payload != nil {
+		current = int64(binary.BigEndian.Uint64(n.payload))
+	}
+	sum, err := query.Sum(value.Int(current), value.Int(op.Delta))
+	if err != nil {
+		return err
+	}
+	next := sum.AsInt()
+	if op.Least != nil && next < *op.Least || op.Greatest != nil && next > *op.Greatest {
+		return errs.New(errs.CodeValidation, "the sum leaves its bounds")
+	}
+	putNumber(e.w, op.Space, op.Key, n, binary.BigEndian.AppendUint64(nil, uint64(next)))
+	e.tell(msgs.Reply{Affected: 1, Value: sum, Version: e.w.Seq()})
+	return nil
 }

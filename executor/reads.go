@@ -1,6 +1,8 @@
 package executor
 
 import (
+	"bytes"
+
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
@@ -35,16 +37,54 @@ func (x *Executor) BindReads(cat *catalog.Catalog, set *msgs.ReadSet) (d msgs.De
 		if err != nil {
 			return d, err
 		}
-		if len(r.Prefix) > len(t.PrimaryKey) {
-			return d, errs.New(errs.CodeValidation, "the primary key of %s has %d columns, the prefix %d", t, len(t.PrimaryKey), len(r.Prefix)).On(t.Name)
-		}
-		prefix, err := x.encodeKey(t, r.Prefix)
+		start, end, err := x.bindBand(t, &r)
 		if err != nil {
 			return d, err
 		}
-		d.Ranges = append(d.Ranges, rangeRead(t.ID, prefix, value.PrefixEnd(prefix), r.Version))
+		d.Ranges = append(d.Ranges, msgs.RangeRead{Space: t.ID, Start: start, End: end, Version: r.Version})
 	}
 	return d, nil
+}
+
+// bindBand returns the range of keys that a range of rows is.
+func (x *Executor) bindBand(t *catalog.Table, r *msgs.RowRangeRead) (start, end []byte, err error) {
+	if start, err = x.encodeLeading(t, r.Prefix); err != nil {
+		return nil, nil, err
+	}
+	end = value.PrefixEnd(start)
+	if len(r.Start.Key) > 0 {
+		low, err := x.encodeLeading(t, r.Start.Key)
+		if err != nil {
+			return nil, nil, err
+		}
+		if r.Start.Open {
+			low = value.PrefixEnd(low)
+		}
+		if bytes.Compare(low, start) > 0 {
+			start = low
+		}
+	}
+	if len(r.End.Key) > 0 {
+		high, err := x.encodeLeading(t, r.End.Key)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !r.End.Open {
+			high = value.PrefixEnd(high)
+		}
+		if end == nil || bytes.Compare(high, end) < 0 {
+			end = high
+		}
+	}
+	return start, end, nil
+}
+
+// encodeLeading encodes the leading values of a primary key.
+func (x *Executor) encodeLeading(t *catalog.Table, key []value.Value) ([]byte, error) {
+	if len(key) > len(t.PrimaryKey) {
+		return nil, errs.New(errs.CodeValidation, "the primary key of %s has %d columns, the prefix %d", t, len(t.PrimaryKey), len(key)).On(t.Name)
+	}
+	return x.encodeKey(t, key)
 }
 
 func rangeRead(space msgs.SpaceID, start, end []byte, version uint64) msgs.RangeRead {

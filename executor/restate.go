@@ -9,7 +9,8 @@ import (
 
 // restate returns the mutation that an operation was bound from, for binding it
 // to another catalog. Of m it uses no more than names: the slices in m are the
-// caller's, who may have modified them since, while the operation has copies.
+// caller's, who may have modified them since, while the operation has copies. For
+// an operation it does not know it returns nil, which no catalog binds.
 func restate(m msgs.Mutation, op msgs.Operation) msgs.Mutation {
 	switch op := op.(type) {
 	case *msgs.PutKey:
@@ -19,11 +20,15 @@ func restate(m msgs.Mutation, op msgs.Operation) msgs.Mutation {
 	case *msgs.Compute:
 		return op.KvArithmetic
 	case *msgs.PutRows:
+		var onConflict *msgs.OnConflict
+		if op.Conflict != nil {
+			onConflict = &op.Conflict.Source
+		}
 		rows := make([]value.Row, len(op.Rows))
 		for i, r := range op.Rows {
 			rows[i] = record.Row{Table: op.Table, Key: r.Key, Data: r.Data}.Values(nil)
 		}
-		return msgs.WriteRows{Table: nameOf(op.Table), Mode: op.Mode, Columns: op.Table.ColumnNames(), Rows: rows}
+		return msgs.WriteRows{Table: nameOf(op.Table), Mode: op.Mode, Columns: op.Table.ColumnNames(), Rows: rows, OnConflict: onConflict}
 	case *msgs.SetFields:
 		fields := make([]msgs.Field, len(op.Fields))
 		for i, f := range op.Fields {
@@ -32,12 +37,26 @@ func restate(m msgs.Mutation, op msgs.Operation) msgs.Mutation {
 		return msgs.UpdateFields{Table: nameOf(op.Table), Key: keyValues(op.Table, op.Key), Fields: fields}
 	case *msgs.RemoveRow:
 		return msgs.DeleteRow{Table: nameOf(op.Table), Key: keyValues(op.Table, op.Key)}
+	case *msgs.SetRows:
+		return op.Source
+	case *msgs.RemoveRows:
+		return op.Source
+	case *msgs.ComputeCell:
+		return op.Source
+	case *msgs.AddSigned:
+		return op.KvAddSigned
+	case *msgs.Count:
+		return op.CounterAdd
+	case *msgs.Guard:
+		return msgs.Guarded{If: assertionsOf(op.Conditions), Do: restate(m.(msgs.Guarded).Do, op.Operation)}
+	case *msgs.Emit:
+		return op.EmitEvent
 	case *msgs.Check:
 		return msgs.PostflightCheck{Assertions: assertionsOf(op.Conditions)}
 	case *msgs.Alter:
 		return msgs.Define{Statement: op.Statement}
 	}
-	return m
+	return nil
 }
 
 func nameOf(t *catalog.Table) msgs.TableName {

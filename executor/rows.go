@@ -2,23 +2,77 @@ package executor
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/query"
 	"github.com/empyrealapp/aedb-go/record"
 	"github.com/empyrealapp/aedb-go/state"
 	"github.com/empyrealapp/aedb-go/value"
 )
 
-func putRows(w *state.Working, op *msgs.PutRows) error {
+func (e *execution) putRows(op *msgs.PutRows) error {
+	if op.Conflict == nil {
+		for i := range op.Rows {
+			if err := putRow(e.w, op.Table, op.Mode, &op.Rows[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	affected := 0
 	for i := range op.Rows {
-		if err := putRow(w, op.Table, op.Mode, &op.Rows[i]); err != nil {
+		row := &op.Rows[i]
+		old, found := e.conflicting(op, row)
+		changed, err := true, error(nil)
+		if found {
+			changed, err = e.resolve(op.Conflict, old, row)
+		} else {
+			err = putRow(e.w, op.Table, op.Mode, row)
+		}
+		if err != nil {
 			return err
 		}
+		affected += count(changed)
 	}
+	e.tell(msgs.Reply{Affected: affected})
 	return nil
+}
+
+// conflicting returns the row that is in the place of a proposed one, with a key
+// of its own. A Null in a unique index conflicts with nothing.
+func (e *execution) conflicting(op *msgs.PutRows, row *msgs.BoundRow) (old record.Row, found bool) {
+	old = record.Row{Table: op.Table, Key: row.Key}
+	if i := op.Conflict.Index; i >= 0 {
+		entry := &row.Indexes[i]
+		if !entry.Exclusive {
+			return old, false
+		}
+		key, _, found := e.w.Get(op.Table.Indexes[i].ID, entry.Key)
+		if !found {
+			return old, false
+		}
+		old.Key = clone(key)
+	}
+	old.Data, _, found = e.w.Get(op.Table.ID, old.Key)
+	return old, found
+}
+
+// resolve does to the row that is there what the conflict action says, and reports
+// whether it was written.
+func (e *execution) resolve(c *msgs.BoundConflict, old record.Row, row *msgs.BoundRow) (changed bool, err error) {
+	if len(c.Set) == 0 || c.Where != nil && c.Where.Eval(old.Column) != query.True {
+		return false, nil
+	}
+	proposed := record.Row{Table: old.Table, Key: row.Key, Data: row.Data}
+	r, err := e.assign(old, c.Set, proposed.Column)
+	if err != nil {
+		return false, err
+	}
+	return true, rewriteRows(e.w, old.Table, []rewrite{r})
 }
 
 func putRow(w *state.Working, t *catalog.Table, mode msgs.WriteMode, row *msgs.BoundRow) error {
@@ -68,52 +122,110 @@ func columnList(t *catalog.Table, ix *catalog.Index) string {
 	return strings.Join(names, ", ")
 }
 
-func setFields(w *state.Working, op *msgs.SetFields) error {
-	t := op.Table
-	data, _, found := w.Get(t.ID, op.Key)
-	if !found {
-		return errs.New(errs.CodeRowNotFound, "table %s has no row with this primary key", t).On(t.Name)
+// rewriteRows replaces rows of a table. All index entries that move leave before
+// the first of the new ones comes, so that unique values may move among the rows.
+func rewriteRows(w *state.Working, t *catalog.Table, list []rewrite) error {
+	type move struct {
+		index *catalog.Index
+		entry record.IndexEntry
 	}
-	old := record.Row{Table: t, Key: op.Key, Data: data}
-	full := old.Values(nil)
-	changed := make([]bool, len(t.Columns))
-	for _, f := range op.Fields {
-		full[f.Position], changed[f.Position] = f.Value, true
-	}
-	at := func(p int) value.Value { return full[p] }
-	for _, ix := range t.Indexes {
-		if !touches(ix, changed) {
-			continue
+	var moves []move
+	for i := range list {
+		r := &list[i]
+		before := func(p int) value.Value { return r.before[p] }
+		after := func(p int) value.Value { return r.after[p] }
+		for _, ix := range t.Indexes {
+			if !slices.ContainsFunc(ix.Columns, func(p int) bool { return r.before[p] != r.after[p] }) {
+				continue
+			}
+			entry := record.Index(ix, after, r.key)
+			if err := checkIndexKeySize(ix, entry.Key); err != nil {
+				return err
+			}
+			w.Delete(ix.ID, record.Index(ix, before, r.key).Key)
+			moves = append(moves, move{ix, entry})
 		}
-		entry := record.Index(ix, at, op.Key)
-		if err := checkIndexKeySize(ix, entry.Key); err != nil {
+	}
+	for i := range moves {
+		if err := putEntry(w, t, moves[i].index, &moves[i].entry); err != nil {
 			return err
 		}
-		if err := moveEntry(w, t, ix, old, true, &entry); err != nil {
-			return err
-		}
 	}
-	w.Put(t.ID, op.Key, record.AppendRow(nil, t, full))
+	for i := range list {
+		w.Put(t.ID, list[i].key, record.AppendRow(nil, t, list[i].after))
+	}
 	return nil
 }
 
-func touches(ix *catalog.Index, changed []bool) bool {
-	for _, p := range ix.Columns {
-		if changed[p] {
-			return true
-		}
+// rowOf returns the row with a key, which has to be there.
+func rowOf(w *state.Working, t *catalog.Table, key []byte) (row record.Row, version uint64, err error) {
+	data, version, found := w.Get(t.ID, key)
+	if !found {
+		return row, 0, errs.New(errs.CodeRowNotFound, "table %s has no row with this primary key", t).On(t.Name)
 	}
-	return false
+	return record.Row{Table: t, Key: key, Data: data}, version, nil
 }
 
-func removeRow(w *state.Working, op *msgs.RemoveRow) {
+func setFields(w *state.Working, op *msgs.SetFields) error {
+	old, _, err := rowOf(w, op.Table, op.Key)
+	if err != nil {
+		return err
+	}
+	r := rewrite{key: op.Key, before: old.Values(nil)}
+	r.after = slices.Clone(r.before)
+	for _, f := range op.Fields {
+		r.after[f.Position] = f.Value
+	}
+	return rewriteRows(w, op.Table, []rewrite{r})
+}
+
+func (e *execution) setRows(op *msgs.SetRows) error {
+	rows, err := e.gather(&op.Selection)
+	if err != nil {
+		return err
+	}
+	reply := msgs.Reply{Affected: len(rows)}
+	list := make([]rewrite, len(rows))
+	for i, row := range rows {
+		if list[i], err = e.assign(row, op.Set, nil); err != nil {
+			return err
+		}
+		if op.Source.Return {
+			reply.Rows = append(reply.Rows, msgs.RowChange{Before: list[i].before, After: list[i].after})
+		}
+	}
+	e.tell(reply)
+	return rewriteRows(e.w, op.Selection.Table, list)
+}
+
+func (e *execution) removeRows(op *msgs.RemoveRows) error {
+	rows, err := e.gather(&op.Selection)
+	if err != nil {
+		return err
+	}
+	reply := msgs.Reply{Affected: len(rows)}
+	for _, row := range rows {
+		if op.Source.Return {
+			reply.Rows = append(reply.Rows, msgs.RowChange{Before: row.Values(nil)})
+		}
+		eraseRow(e.w, row)
+	}
+	e.tell(reply)
+	return nil
+}
+
+// removeRow removes a row and returns how many there were.
+func removeRow(w *state.Working, op *msgs.RemoveRow) int {
 	data, _, found := w.Get(op.Table.ID, op.Key)
-	if !found {
-		return
+	if found {
+		eraseRow(w, record.Row{Table: op.Table, Key: op.Key, Data: data})
 	}
-	old := record.Row{Table: op.Table, Key: op.Key, Data: data}
-	for _, ix := range op.Table.Indexes {
-		w.Delete(ix.ID, record.Index(ix, old.Column, op.Key).Key)
+	return count(found)
+}
+
+func eraseRow(w *state.Working, row record.Row) {
+	for _, ix := range row.Table.Indexes {
+		w.Delete(ix.ID, record.Index(ix, row.Column, row.Key).Key)
 	}
-	w.Delete(op.Table.ID, op.Key)
+	w.Delete(row.Table.ID, row.Key)
 }

@@ -3,6 +3,7 @@ package executor
 import (
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/query"
 )
 
 func (x *Executor) checkSize(r *msgs.Request) error {
@@ -15,7 +16,8 @@ func (x *Executor) checkSize(r *msgs.Request) error {
 // mutationOverhead is counted for every mutation, whatever it holds.
 const mutationOverhead = 64
 
-// sizeOf is what an operation counts against the size of its envelope.
+// sizeOf is what an operation counts against the size of its envelope: what it
+// holds that can be large.
 func sizeOf(op msgs.Operation) int64 {
 	n := mutationOverhead
 	switch op := op.(type) {
@@ -33,6 +35,9 @@ func sizeOf(op msgs.Operation) int64 {
 				n += len(e.Key)
 			}
 		}
+		if op.Conflict != nil {
+			n += sizeOfExpr(op.Conflict.Source.Where) + sizeOfAssignments(op.Conflict.Source.Set)
+		}
 	case *msgs.SetFields:
 		n += len(op.Key)
 		for _, f := range op.Fields {
@@ -40,12 +45,38 @@ func sizeOf(op msgs.Operation) int64 {
 		}
 	case *msgs.RemoveRow:
 		n += len(op.Key)
+	case *msgs.SetRows:
+		n += sizeOfExpr(op.Source.Where) + sizeOfAssignments(op.Source.Set)
+	case *msgs.RemoveRows:
+		n += sizeOfExpr(op.Source.Where)
+	case *msgs.ComputeCell:
+		n += len(op.Key) + op.Source.Amount.Size()
+	case *msgs.AddSigned:
+		n += len(op.Key) + 8
+	case *msgs.Count:
+		n += len(op.Key) + 8
+	case *msgs.Guard:
+		return sizeOfConditions(op.Conditions) + sizeOf(op.Operation)
 	case *msgs.Emit:
 		n += len(op.Topic) + len(op.Key) + len(op.PayloadJSON)
 	case *msgs.Check:
 		return int64(n) + sizeOfConditions(op.Conditions)
 	}
 	return int64(n)
+}
+
+func sizeOfExpr(e query.Expr) int {
+	if e.IsZero() {
+		return 0
+	}
+	return len(e.AppendCanonical(nil))
+}
+
+func sizeOfAssignments(set []query.Assignment) (n int) {
+	for _, a := range set {
+		n += a.To.Size()
+	}
+	return n
 }
 
 // itemOverhead is counted for every assertion and every read.
@@ -58,8 +89,14 @@ func sizeOfConditions(list []msgs.Condition) (n int64) {
 		switch a := c.Assertion.(type) {
 		case msgs.KeyEquals:
 			n += int64(len(a.Expected))
+		case msgs.KeyCompare:
+			n += int64(len(a.Threshold))
 		case msgs.RowColumnCompare:
 			n += int64(a.Threshold.Size())
+		case msgs.CountCompare:
+			n += int64(sizeOfExpr(a.Where))
+		case msgs.SumCompare:
+			n += int64(sizeOfExpr(a.Where) + a.Threshold.Size())
 		}
 	}
 	return n

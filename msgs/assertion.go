@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/query"
 	"github.com/empyrealapp/aedb-go/value"
 )
 
@@ -50,6 +51,31 @@ type KeyEquals struct {
 	Key, Expected []byte
 }
 
+// KeyForm says how the bytes of a key are compared.
+type KeyForm uint8
+
+// Forms.
+const (
+	// FormBytes compares byte by byte.
+	FormBytes KeyForm = iota
+	// FormUnsigned compares unsigned big-endian numbers of 8 or 32 bytes, also one
+	// width with the other.
+	FormUnsigned
+	// FormSigned compares signed big-endian numbers of 8 bytes.
+	FormSigned
+)
+
+// KeyCompare holds when the key is there and its bytes, taken in a form, compare
+// so with the threshold: a key that is missing fails it whatever the operator.
+// Bytes that are not of the form fail with validation.
+type KeyCompare struct {
+	Scope     ScopeName
+	Key       []byte
+	Form      KeyForm
+	Op        CompareOp
+	Threshold []byte
+}
+
 // KeyExists holds when the presence of the key is as expected.
 type KeyExists struct {
 	Scope    ScopeName
@@ -90,6 +116,28 @@ type RowColumnCompare struct {
 	Threshold value.Value
 }
 
+// CountCompare holds when the number of rows for which a condition is true
+// compares so with the threshold.
+type CountCompare struct {
+	Table     TableName
+	Where     query.Expr
+	Op        CompareOp
+	Threshold uint64
+}
+
+// SumCompare holds when the sum of a column, over the rows for which a condition
+// is true and the column is not Null, compares so with the threshold. The column
+// is of a numeric kind, and the threshold of the same. The sum of no rows is
+// zero. Sums of integral kinds are exact, whatever their size; those of Float are
+// added in the order of the primary key.
+type SumCompare struct {
+	Table     TableName
+	Column    string
+	Where     query.Expr
+	Op        CompareOp
+	Threshold value.Value
+}
+
 // All holds when every inner assertion does.
 type All []Assertion
 
@@ -100,11 +148,14 @@ type Any []Assertion
 type Not struct{ Inner Assertion }
 
 func (KeyEquals) assertion()        {}
+func (KeyCompare) assertion()       {}
 func (KeyExists) assertion()        {}
 func (KeyVersion) assertion()       {}
 func (RowExists) assertion()        {}
 func (RowVersion) assertion()       {}
 func (RowColumnCompare) assertion() {}
+func (CountCompare) assertion()     {}
+func (SumCompare) assertion()       {}
 func (All) assertion()              {}
 func (Any) assertion()              {}
 func (Not) assertion()              {}
@@ -118,7 +169,10 @@ const (
 	ActualBytes
 	ActualBool
 	ActualVersion
+	// ActualValue is the value of a column, or a sum: of the column's kind if that
+	// holds it, else U256 or I256, and Null if none does.
 	ActualValue
+	ActualCount
 )
 
 // Actual is what a failed assertion found.
@@ -128,6 +182,7 @@ type Actual struct {
 	Bool    bool
 	Version uint64
 	Value   value.Value
+	Count   uint64
 }
 
 // String describes the kind of the finding, without its content.
@@ -141,6 +196,8 @@ func (a Actual) String() string {
 		return fmt.Sprint(a.Bool)
 	case ActualVersion:
 		return fmt.Sprintf("version %d", a.Version)
+	case ActualCount:
+		return fmt.Sprintf("%d rows", a.Count)
 	}
 	return "a value of type " + a.Value.Kind().String()
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/query"
 	"github.com/empyrealapp/aedb-go/value"
 )
 
@@ -33,16 +34,51 @@ const (
 	WriteUpsert
 )
 
-// WriteRows inserts or replaces whole rows of one table. Columns names the
-// columns that the rows give, in their order; nil means all columns in table
-// order. A column left out gets its default, else Null. Within an insert, two
-// rows with the same key fail; within an upsert, the last wins.
+// WriteRows inserts or replaces whole rows of one table, one after another.
+// Columns names the columns that the rows give, in their order; nil means all
+// columns in table order. A column left out gets its default, else Null. Within
+// an insert, two rows with the same key fail; within an upsert, the last wins.
+//
+// It is Insert, InsertBatch, Upsert and UpsertBatch, and with OnConflict, which
+// goes with WriteInsert, UpsertOnConflict and UpsertBatchOnConflict.
 type WriteRows struct {
-	Table   TableName
-	Mode    WriteMode
-	Columns []string
-	Rows    []value.Row
+	Table      TableName
+	Mode       WriteMode
+	Columns    []string
+	Rows       []value.Row
+	OnConflict *OnConflict
 }
+
+// OnConflict tells what a write does with a row that is there already: one that
+// equals the proposed row in the columns of the target. A proposed row that finds
+// none is inserted; it may still fail on a key that is not the target.
+type OnConflict struct {
+	// Index is the target: a unique index. Columns, if given instead, are those of
+	// the primary key or of a unique index, in any order. With neither, the target
+	// is the primary key.
+	Index   string
+	Columns []string
+	Action  ConflictAction
+	// Set is for ConflictUpdate. Its terms may refer to the proposed row.
+	Set []query.Assignment
+	// Where is a condition on the row that is there; where it is not true, that row
+	// is left as it is.
+	Where query.Expr
+}
+
+// ConflictAction is what happens to the row that is there.
+type ConflictAction uint8
+
+// Conflict actions.
+const (
+	// ConflictKeep leaves it as it is, with its version (DoNothing).
+	ConflictKeep ConflictAction = iota
+	// ConflictMerge overwrites it with every proposed value that is not Null, the
+	// primary key apart (DoMerge).
+	ConflictMerge
+	// ConflictUpdate makes the assignments (DoUpdate, DoUpdateWith).
+	ConflictUpdate
+)
 
 // Field assigns a value to a column.
 type Field struct {
@@ -58,10 +94,55 @@ type UpdateFields struct {
 	Fields []Field
 }
 
+// Selection chooses rows of a table: the first Limit rows in an order for which
+// a condition is true.
+type Selection struct {
+	Table TableName
+	Where query.Expr
+	// Index, if named, is the order; else it is the primary key.
+	Index string
+	// Backward looks at the highest keys first.
+	Backward bool
+	// Limit is the greatest number of rows; 0 is no limit.
+	Limit int
+}
+
+// UpdateRows makes assignments to the selected rows, all computed from the row as
+// it was; key columns cannot be assigned. Unique values may move among the rows.
+// It is UpdateWhere and UpdateWhereExpr, and with Return, MutateWhereReturning
+// and ClaimOne: rows are chosen at the commit point, so no two commits claim one.
+type UpdateRows struct {
+	Selection
+	Set []query.Assignment
+	// Return puts the rows before and after into the reply.
+	Return bool
+}
+
 // DeleteRow removes the row with the given primary key, if it is there.
 type DeleteRow struct {
 	Table TableName
 	Key   []value.Value
+}
+
+// DeleteRows removes the selected rows (DeleteWhere).
+type DeleteRows struct {
+	Selection
+	// Return puts the rows into the reply.
+	Return bool
+}
+
+// CellArithmetic computes one cell of a row from what it holds, inside the commit
+// and without a read dependency. The row must exist, and the cell hold a number;
+// the amount is of the column's kind, which is integral. It is TableIncU256 and
+// TableDecU256, for every integral kind. It moves the row's version even when
+// adding zero.
+type CellArithmetic struct {
+	Table   TableName
+	Key     []value.Value
+	Column  string
+	Op      ArithmeticOp
+	Amount  value.Value
+	OnLimit LimitPolicy
 }
 
 // KvSet sets a key, whether or not it is there.
@@ -85,13 +166,19 @@ const (
 	Width256 NumberWidth = 32
 )
 
-// ArithmeticOp is what a KvArithmetic does.
+// ArithmeticOp is what arithmetic does.
 type ArithmeticOp uint8
 
 // Arithmetic operations.
 const (
 	ArithmeticAdd ArithmeticOp = iota
 	ArithmeticSub
+	// ArithmeticSet stores the amount.
+	ArithmeticSet
+	// ArithmeticMax and ArithmeticMin store the amount if that is greater, or less.
+	// A number that stays is not written and keeps its version.
+	ArithmeticMax
+	ArithmeticMin
 )
 
 // MissingPolicy says what arithmetic does with a key that is not there.
@@ -118,9 +205,11 @@ const (
 	LimitNoOp
 )
 
-// KvArithmetic adds to or subtracts from an unsigned big-endian number stored
-// under a key, inside the commit and without a read dependency. It moves the
-// key's version even when the amount is zero.
+// KvArithmetic computes an unsigned big-endian number stored under a key, inside
+// the commit and without a read dependency. Additions and subtractions move the
+// key's version even when the amount is zero. It is KvIncU256, KvDecU256, the
+// KvAdd…Ex and KvSub…Ex of both widths, KvMax…, KvMin… and, together with
+// Guarded, KvMutate….
 type KvArithmetic struct {
 	Scope     ScopeName
 	Key       []byte
@@ -129,6 +218,41 @@ type KvArithmetic struct {
 	Amount    uint256.Int
 	OnMissing MissingPolicy
 	OnLimit   LimitPolicy
+}
+
+// KvAddSigned adds to a signed number of 8 big-endian bytes in two's complement
+// (KvAddI64Bounded). A sum that no int64 holds fails with overflow or underflow,
+// one outside [Least, Greatest] with validation; nil is no bound.
+type KvAddSigned struct {
+	Scope           ScopeName
+	Key             []byte
+	Delta           int64
+	OnMissing       MissingPolicy
+	Least, Greatest *int64
+}
+
+// MaxCounterShards bounds the shards of a counter.
+const MaxCounterShards = 4096
+
+// CounterAdd adds to one shard of a counter, chosen by the hint modulo the number
+// of shards. The first addition stores that number with the counter; another one
+// later fails with validation. A shard fails with overflow above 64 bits.
+// Counters have names of their own, apart from the keys of the scope.
+type CounterAdd struct {
+	Scope  ScopeName
+	Key    []byte
+	Amount uint64
+	Shards int
+	Hint   uint32
+}
+
+// Guarded is a mutation that is carried out if assertions hold at its place; else
+// the envelope fails with assertion_failed. It makes the conditional forms of
+// every write: compare and swap, set if absent, delete if, an expected version.
+// It holds no definition, check or other Guarded.
+type Guarded struct {
+	If []Assertion
+	Do Mutation
 }
 
 // EmitEvent stores an event in the outbox, atomically with the rest of the
@@ -153,10 +277,16 @@ type Define struct {
 
 func (WriteRows) mutation()       {}
 func (UpdateFields) mutation()    {}
+func (UpdateRows) mutation()      {}
 func (DeleteRow) mutation()       {}
+func (DeleteRows) mutation()      {}
+func (CellArithmetic) mutation()  {}
 func (KvSet) mutation()           {}
 func (KvDel) mutation()           {}
 func (KvArithmetic) mutation()    {}
+func (KvAddSigned) mutation()     {}
+func (CounterAdd) mutation()      {}
+func (Guarded) mutation()         {}
 func (EmitEvent) mutation()       {}
 func (PostflightCheck) mutation() {}
 func (Define) mutation()          {}

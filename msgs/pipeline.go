@@ -27,6 +27,10 @@ type Request struct {
 	Conditions []Condition
 	Reads      Dependencies
 
+	// Replies are what its mutations have to tell, in their order. Set where it is
+	// performed; of no meaning if that failed.
+	Replies []Reply
+
 	// Idempotency is the stored key of the request, or nil.
 	Idempotency []byte
 	Fingerprint [32]byte
@@ -113,6 +117,7 @@ type Answer struct {
 	Err     error
 	Seq     uint64
 	Outcome Outcome
+	Replies []Reply
 	// Admitted is when the request was admitted.
 	Admitted time.Time
 }

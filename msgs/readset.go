@@ -35,12 +35,22 @@ type KeyRangeRead struct {
 	Version    uint64
 }
 
-// RowRangeRead is the band of rows whose primary key starts with Prefix; an
-// empty prefix is the whole table.
+// RowRangeRead is the band of rows whose primary key starts with Prefix, from
+// Start to End; with none of them it is the whole table. Version is the seq of
+// the snapshot it was read at.
 type RowRangeRead struct {
-	Table   TableName
-	Prefix  []value.Value
-	Version uint64
+	Table      TableName
+	Prefix     []value.Value
+	Start, End RowBound
+	Version    uint64
+}
+
+// RowBound is one end of a range of rows: the leading values of their primary
+// key. The rows that have these values are in the range unless it is Open there.
+// The zero RowBound is none.
+type RowBound struct {
+	Key  []value.Value
+	Open bool
 }
 
 // Dependencies is a read set bound to spaces: what the applier checks.

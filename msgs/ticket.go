@@ -36,6 +36,9 @@ type Result struct {
 	// CommitSeq if the commit was known to be on stable storage.
 	DurableSeq uint64
 	Outcome    Outcome
+	// Replies are what the mutations have to tell, in their order: new numbers,
+	// counts, rows that were asked for. A Duplicate has none.
+	Replies []Reply
 	// Stages is the time the request spent on its way.
 	Stages StageTimes
 }

@@ -106,6 +106,9 @@ func ScanKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope,
 	}
 }
 
+// counters begin with this; they have reads of their own.
+var counters = []byte(record.CounterPrefix)
+
 // scanKV yields the entries behind a key, until their number is the limit of the
 // range or no more are wanted.
 func scanKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope, r *Range, after []byte, yield func(Entry, error) bool) error {
@@ -117,7 +120,11 @@ func scanKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope,
 		ctx: ctx, rec: rec, cursor: src.Cursor(scope.ID), space: scope.ID, after: after,
 		ranges: []KeyRange{keys}, way: way{backward: r.Reverse},
 	}
-	for n := 1; s.next(); n++ {
+	for n := 0; s.next(); {
+		if bytes.HasPrefix(s.cursor.Key(), counters) {
+			continue
+		}
+		n++
 		e, err := newEntry(slices.Clip(s.cursor.Key()), s.cursor.Value(), s.cursor.Version())
 		if r.KeysOnly {
 			e.Value = nil

@@ -39,3 +39,13 @@ func PlaceKV(buf []byte, created uint64) []byte {
 	copy(stored, seq[:n])
 	return stored
 }
+
+// CounterPrefix begins the keys under which counters are kept, in the space of
+// their scope. Other mutations cannot write there, and readers leave them out.
+// A counter is
+//
+//	prefix, length of the name as 4 bytes, name            number of shards, 4 bytes
+//	prefix, length of the name as 4 bytes, name, 2 bytes   a shard, 8 bytes
+//
+// with all numbers big-endian, so it is one range of keys, its head in front.
+const CounterPrefix = "__aedb_counter_shard__"

@@ -32,6 +32,7 @@ func TestInvalidConfigNamesEveryBrokenKnob(t *testing.T) {
 		"Locks.Locks":              func(c *aedb.Config) { c.Locks.Locks = 0 },
 		"Locks.WaitersPerKey":      func(c *aedb.Config) { c.Locks.WaitersPerKey = -1 },
 		"Locks.Wait":               func(c *aedb.Config) { c.Locks.Wait = 0 },
+		"Limits.ReadBytes":         func(c *aedb.Config) { c.Limits.ReadBytes = 0 },
 		"Limits.Mutations":         func(c *aedb.Config) { c.Limits.Mutations = 0 },
 		"Limits.Assertions":        func(c *aedb.Config) { c.Limits.Assertions = 0 },
 		"Limits.TransactionBytes":  func(c *aedb.Config) { c.Limits.TransactionBytes = 1 << 40 },

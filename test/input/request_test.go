@@ -21,7 +21,7 @@ func small(c *aedb.Config) {
 	c.Limits = aedb.LimitsConfig{
 		Mutations: 8, Assertions: 20, TransactionBytes: 64 << 10, BatchRows: 4,
 		KVKeyBytes: 32, KVValueBytes: 1 << 10, TableValueBytes: 24 << 10, PrimaryKeyBytes: 256,
-		EventPayloadBytes: 128,
+		EventPayloadBytes: 128, ReadBytes: 1 << 20,
 	}
 }
 
