@@ -1,5 +1,7 @@
 package blocktree
 
+import "bytes"
+
 // Cursor is a position in a tree. It is a plain value: copying it makes a
 // second, independent position. Neither moving nor seeking allocates.
 //
@@ -11,6 +13,9 @@ type Cursor struct {
 	tree  *Tree
 	leaf  *leaf // nil when on no entry
 	index int
+	// below is the leaf if all its keys are known to be below the bound that
+	// NextBelow was last asked about.
+	below *leaf
 	path  [maxHeight]step
 }
 
@@ -42,6 +47,14 @@ func (c *Cursor) Version() uint64 {
 		return 0
 	}
 	return c.leaf.entry(c.index).Version
+}
+
+// Entry returns all of the entry; the zero Entry if the cursor is on none.
+func (c *Cursor) Entry() Entry {
+	if c.leaf == nil {
+		return Entry{}
+	}
+	return c.leaf.entry(c.index)
 }
 
 // First moves to the lowest key and reports whether there is one.
@@ -77,13 +90,30 @@ func (c *Cursor) SeekLT(key []byte) bool {
 // Next moves to the entry after this one and reports whether there is one.
 func (c *Cursor) Next() bool { return c.stepTo(c.index + 1) }
 
+// NextBelow moves to the entry after this one and reports whether there is one
+// and its key is below end; nil stands for no end. A run of calls must give one
+// end; seeking begins another run.
+func (c *Cursor) NextBelow(end []byte) bool {
+	if !c.stepTo(c.index + 1) {
+		return false
+	}
+	if end == nil || c.below == c.leaf {
+		return true
+	}
+	if bytes.Compare(c.leaf.key(int(c.leaf.count)-1), end) < 0 {
+		c.below = c.leaf
+		return true
+	}
+	return bytes.Compare(c.Key(), end) < 0
+}
+
 // Prev moves to the entry before this one and reports whether there is one.
 func (c *Cursor) Prev() bool { return c.stepTo(c.index - 1) }
 
 // find enters the leaf that may hold key and returns the index there of the first
 // entry not below key, and whether it is key.
 func (c *Cursor) find(key []byte) (int, bool) {
-	if c.leaf = nil; c.tree.root == nil {
+	if c.leaf, c.below = nil, nil; c.tree.root == nil {
 		return 0, false
 	}
 	at := c.tree.root
@@ -127,7 +157,7 @@ func (c *Cursor) neighbour(by int) bool {
 }
 
 func (c *Cursor) end(last bool) bool {
-	if c.leaf = nil; c.tree.root == nil {
+	if c.leaf, c.below = nil, nil; c.tree.root == nil {
 		return false
 	}
 	return c.enter(0, c.tree.root, last)

@@ -107,7 +107,10 @@ func ScanKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope,
 }
 
 // counters begin with this; they have reads of their own.
-var counters = []byte(record.CounterPrefix)
+var (
+	counters    = []byte(record.CounterPrefix)
+	countersEnd = value.PrefixEnd(counters)
+)
 
 // scanKV yields the entries behind a key, until their number is the limit of the
 // range or no more are wanted.
@@ -120,12 +123,14 @@ func scanKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope,
 		ctx: ctx, rec: rec, cursor: src.Cursor(scope.ID), space: scope.ID, after: after,
 		ranges: []KeyRange{keys}, way: way{backward: r.Reverse},
 	}
+	managed := keys.meets(counters, countersEnd)
 	for n := 0; s.next(); {
-		if bytes.HasPrefix(s.cursor.Key(), counters) {
+		at := s.cursor.Entry()
+		if managed && bytes.HasPrefix(at.Key, counters) {
 			continue
 		}
 		n++
-		e, err := newEntry(slices.Clip(s.cursor.Key()), s.cursor.Value(), s.cursor.Version())
+		e, err := newEntry(slices.Clip(at.Key), at.Value, at.Version)
 		if r.KeysOnly {
 			e.Value = nil
 		}

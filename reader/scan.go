@@ -150,8 +150,7 @@ func (s *scan) step() bool {
 		s.cursor.Prev()
 		return s.above(s.within.Start)
 	}
-	s.cursor.Next()
-	return s.under(s.within.End)
+	return s.cursor.NextBelow(s.within.End)
 }
 
 // nextGroup goes to the first entry of the group below the one that was visited.

@@ -29,3 +29,8 @@ type Recorder interface {
 type KeyRange struct {
 	Start, End []byte
 }
+
+// meets reports whether any key can be both in the range and in [start, end).
+func (r KeyRange) meets(start, end []byte) bool {
+	return below(r.Start, end) && below(start, r.End)
+}

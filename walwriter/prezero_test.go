@@ -256,13 +256,13 @@ func TestContinuedSegmentGoesOnBehindItsFrames(t *testing.T) {
 		for _, doubt := range []int{0, 1, 200} {
 			t.Run(fmt.Sprintf("%d zeros ahead, %d doubtful bytes", zeros, doubt), func(t *testing.T) {
 				mem := newMem(t)
-				_, w := prezeroed(t, mem, ahead, 1<<20)
+				prezeroed(t, mem, ahead, 1<<20)
 				log, segment := continued(t, mem, zeros, doubt)
 				require.EqualValues(t, segment.Size(), wal.HeaderSize)
 				require.NoError(t, log.Close())
 
 				log, segment = continued(t, mem, zeros, 0)
-				w = NewWriter(segment, 1<<20, durableAt(0))
+				w := NewWriter(segment, 1<<20, durableAt(0))
 				seq := uint64(101)
 				_, err := log.Perform(step(t, w, commits(&seq, 2, 200)))
 				require.NoError(t, err)
