@@ -140,12 +140,12 @@ type aedbReader struct{ kv aedb.KV }
 
 func (r aedbReader) Close() error { return nil }
 
-func (r aedbReader) Get(key, _ []byte) ([]byte, error) {
-	e, ok, err := r.kv.Get(context.Background(), key)
+func (r aedbReader) Get(key, buf []byte) ([]byte, error) {
+	val, ok, err := r.kv.AppendValue(context.Background(), buf, key)
 	if err == nil && !ok {
 		err = store.ErrNotFound
 	}
-	return e.Value, err
+	return val, err
 }
 
 func (r aedbReader) Scan(prefix []byte, limit int, visit func(key, val []byte)) error {
