@@ -148,6 +148,9 @@ func (db *DB) start(ctx context.Context) error {
 		FS: cfg.FS, Dir: db.dir, Clock: cfg.Clock, Kept: cfg.Checkpoint.Kept,
 		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval, Concurrency: cfg.RecoveryParallelism,
 	}, found.Manifest, found.Sealed, found.Checkpoint)
+	if found.Active != nil {
+		db.keeper.Resume(segment.Size())
+	}
 	db.pipeline, err = pipeline.New(cfg.pipeline(), pipeline.Start{
 		Working: found.Working, Unsynced: unsynced, Log: log, Segment: segment, File: log.File(),
 		Checkpointer: db.keeper, Clock: cfg.Clock,

@@ -95,6 +95,13 @@ func New(cfg Config, m manifest.Manifest, sealed []msgs.Segment, latest *state.I
 	return c
 }
 
+// Resume takes note that the active segment is one gone on with, of which so many
+// bytes are not in the newest checkpoint. It is called before the first step.
+func (c *Checkpointer) Resume(bytes int64) {
+	c.bytes += bytes
+	c.stats.BytesSince = c.bytes
+}
+
 // Step takes note of messages and decides whether a checkpoint is to be taken.
 func (c *Checkpointer) Step(now time.Time, batch []*msgs.Progress) Order {
 	var o Order

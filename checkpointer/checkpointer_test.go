@@ -142,3 +142,13 @@ func TestReplayedLogCountsTowardsTheNextCheckpoint(t *testing.T) {
 	require.True(t, at.Before(start))
 	require.True(t, c.Step(start, nil).Take)
 }
+
+func TestSegmentGoneOnWithCountsTowardsTheNextCheckpoint(t *testing.T) {
+	c := checkpointer.New(checkpointer.Config{Bytes: 100}, manifest.Manifest{
+		Checkpoints: []manifest.Checkpoint{{Seq: 10}},
+	}, []msgs.Segment{{Number: 1, LastSeq: 20, Size: 60}}, image(10))
+	c.Resume(30)
+	require.EqualValues(t, 90, c.Stats().BytesSince)
+	require.False(t, c.Step(start, nil).Take)
+	require.True(t, c.Step(start, []*msgs.Progress{{Bytes: 10}}).Take)
+}

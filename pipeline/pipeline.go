@@ -177,7 +177,8 @@ func (p *Pipeline) Submit(ctx context.Context, r *msgs.Request) (*msgs.Ticket, e
 
 // Carry is Submit for a caller that is about to wait for the ticket. A request
 // that is alone in the pipeline is carried by the caller's goroutine as far as it
-// gets without waiting for a sync, and its ticket is mostly answered on return.
+// gets without waiting for a sync, but for the one that a full segment takes; its
+// ticket is mostly answered on return.
 func (p *Pipeline) Carry(ctx context.Context, r *msgs.Request) (*msgs.Ticket, error) {
 	return p.submit(ctx, r, true)
 }
