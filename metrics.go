@@ -3,6 +3,7 @@ package aedb
 import (
 	"time"
 
+	"github.com/empyrealapp/aedb-go/feed"
 	"github.com/empyrealapp/aedb-go/locks"
 	"github.com/empyrealapp/aedb-go/pipeline"
 )
@@ -62,6 +63,9 @@ type OperationalMetrics struct {
 	// lock_waiting, lock_acquired, lock_waited, lock_wait_time, lock_timeouts,
 	// lock_canceled and lock_refused.
 	Locks locks.Stats
+	// Feed has the figures of the change feed: feed_subscribers, feed_delivered,
+	// feed_missed, and feed_lag, that of the slowest.
+	Feed feed.Stats
 
 	// startup_recovery_time and startup_recovered_seq: the last opening.
 	StartupRecoveryTime time.Duration
@@ -113,6 +117,7 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 	keeper := db.keeper.Stats()
 	m := OperationalMetrics{
 		Locks: db.locks.Stats(),
+		Feed:  db.feed.Stats(),
 
 		CommitsTotal: c.Processed, CommitsApplied: c.Commits, DuplicatesTotal: c.Duplicates,
 		CommitErrors: c.Rejected, PermissionRejections: c.Permission, ValidationRejections: c.Validation,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/checkpointer"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/feed"
 	"github.com/empyrealapp/aedb-go/locks"
 	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/reader"
@@ -44,6 +45,7 @@ type DB struct {
 	snapshots snapshots
 	pins      pins
 	locks     *locks.Manager
+	feed      *feed.Feed
 
 	closing  atomic.Bool
 	closed   chan struct{} // closed when Close has finished
@@ -160,6 +162,7 @@ func (db *DB) start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
+	db.feed = db.newFeed()
 	db.opened = time.Since(began)
 	db.logger.Info("store opened", "dir", db.dir, "seq", db.pipeline.Heads().Durable(),
 		"durability", cfg.Durability.String(), "took", db.opened.String())

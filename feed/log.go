@@ -1,0 +1,233 @@
+package feed
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/checkpoint"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/manifest"
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/vfs"
+	"github.com/empyrealapp/aedb-go/wal"
+)
+
+// Log is the archive in a store's directory: the segments of the log that are
+// still there, and the checkpoints, which hold the schema. Files may be added and
+// removed meanwhile. It is safe for concurrent use.
+type Log struct {
+	fsys vfs.FS
+	dir  string
+}
+
+// NewLog returns the archive in a directory.
+func NewLog(fsys vfs.FS, dir string) *Log { return &Log{fsys, dir} }
+
+// segment is a segment on disk with the first commit it may hold.
+type segment struct {
+	number, first uint64
+}
+
+// Base implements Archive: the newest checkpoint that can be read, or the empty
+// schema before the first commit.
+func (l *Log) Base(seq uint64) (uint64, *catalog.Catalog, error) {
+	m, checkpoints, err := l.checkpoints()
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, at := range slices.Backward(checkpoints) {
+		if at > seq {
+			continue
+		}
+		// One that has gone or is damaged leaves the one before, as in a recovery.
+		if schema, err := l.schemaAt(at, m.Incarnation); err == nil {
+			return at, schema, nil
+		}
+	}
+	return 0, catalog.New(), nil
+}
+
+// checkpoints returns the seqs of the checkpoints on disk, ascending, and the
+// manifest in force. That lists the newest that counts; one below it that is not
+// listed is kept to fall back to.
+func (l *Log) checkpoints() (manifest.Manifest, []uint64, error) {
+	m, _, err := manifest.Load(l.fsys, l.dir)
+	if err != nil || len(m.Checkpoints) == 0 {
+		return m, nil, err
+	}
+	newest := m.Checkpoints[len(m.Checkpoints)-1].Seq
+	seqs, err := checkpoint.List(l.fsys, l.dir)
+	return m, slices.DeleteFunc(seqs, func(seq uint64) bool { return seq > newest }), err
+}
+
+// schemaAt reads the schema from a checkpoint.
+func (l *Log) schemaAt(seq uint64, store manifest.Incarnation) (*catalog.Catalog, error) {
+	name := checkpoint.FileName(seq)
+	r, err := checkpoint.Open(l.fsys, path.Join(l.dir, name))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() // it was only read
+	if r.Header().Incarnation != store || r.Header().Seq != seq {
+		return nil, errs.New(errs.CodeDecode, "checkpoint %s is of another store or commit", name).On(name)
+	}
+	entries := map[string][]byte{}
+	for i, chunk := range r.Chunks() {
+		if chunk.Space != catalog.SpaceCatalog {
+			continue
+		}
+		if err := r.DecodeChunk(i, func(key, value []byte, _ uint64) error {
+			entries[string(key)] = bytes.Clone(value)
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return load(entries)
+}
+
+// Oldest implements Archive: the oldest checkpoint that the log goes on from, or
+// 0 if the log begins with the first commit.
+func (l *Log) Oldest() (uint64, bool, error) {
+	m, checkpoints, err := l.checkpoints()
+	if err != nil {
+		return 0, false, err
+	}
+	segments, err := l.segments(m.Incarnation)
+	if err != nil || len(segments) == 0 {
+		return 0, false, err
+	}
+	before := segments[0].first - 1
+	if before == 0 {
+		return 0, true, nil
+	}
+	for _, at := range checkpoints {
+		if at < before {
+			continue
+		}
+		if _, err := l.schemaAt(at, m.Incarnation); err == nil {
+			return at, true, nil
+		}
+	}
+	return 0, false, nil
+}
+
+// Read implements Archive. It has one segment in memory at a time.
+//
+// What follows the last commit asked for may be under way, or have been torn by a
+// crash; how it ends is not looked at.
+func (l *Log) Read(after, last uint64, visit func(*msgs.Changeset) error) error {
+	m, _, err := manifest.Load(l.fsys, l.dir)
+	if err != nil {
+		return err
+	}
+	segments, err := l.segments(m.Incarnation)
+	if err != nil {
+		return err
+	}
+	next := after + 1
+	i := 0
+	for i < len(segments) && segments[i].first <= next {
+		i++
+	}
+	if i == 0 {
+		return gone(next)
+	}
+	for _, segment := range segments[i-1:] {
+		if next > last {
+			return nil
+		}
+		if segment.first > next {
+			return errs.New(errs.CodeIntegrity, "segment %d begins with commit %d where %d is expected",
+				segment.number, segment.first, next).On(wal.SegmentName(segment.number))
+		}
+		data, err := l.readFile(wal.SegmentName(segment.number), -1)
+		if errors.Is(err, fs.ErrNotExist) {
+			return gone(next)
+		}
+		if err != nil {
+			return err
+		}
+		_, _, err = wal.Scan(data, func(f wal.Frame) error {
+			for i := range f.Sets {
+				if f.Sets[i].Seq < next {
+					continue
+				}
+				if err := visit(&f.Sets[i]); err != nil {
+					return err
+				}
+				next++
+			}
+			return nil
+		})
+		if errors.Is(err, ErrEnough) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if next <= last {
+		return errs.New(errs.CodeIntegrity, "the log in %s ends before commit %d", l.dir, next).On(l.dir)
+	}
+	return nil
+}
+
+func gone(seq uint64) error {
+	return errs.New(errs.CodeSeqGarbageCollected, "commit %d is no longer in the log", seq)
+}
+
+// segments returns the segments of a store, ascending, from behind the last gap
+// on. One without a whole header has no commits yet.
+func (l *Log) segments(store manifest.Incarnation) ([]segment, error) {
+	numbers, err := wal.ListSegments(l.fsys, l.dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []segment
+	for _, n := range numbers {
+		data, err := l.readFile(wal.SegmentName(n), wal.HeaderSize)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		h, err := wal.ParseHeader(data)
+		if err != nil || h.Incarnation != store || h.Number != n {
+			continue
+		}
+		if k := len(all); k > 0 && all[k-1].number+1 != n {
+			all = all[:0]
+		}
+		all = append(all, segment{n, h.FirstSeq})
+	}
+	return all, nil
+}
+
+// readFile returns the content of a file of the store, at most limit bytes of it
+// unless that is negative.
+func (l *Log) readFile(name string, limit int64) ([]byte, error) {
+	f, err := l.fsys.Open(path.Join(l.dir, name))
+	if err != nil {
+		return nil, errs.Wrap(errs.CodeIO, err, "open %s", name).On(name)
+	}
+	defer f.Close() // it was only read
+	size, err := f.Size()
+	if err != nil {
+		return nil, errs.Wrap(errs.CodeIO, err, "get the size of %s", name).On(name)
+	}
+	if limit >= 0 {
+		size = min(size, limit)
+	}
+	data := make([]byte, size)
+	if n, err := f.ReadAt(data, 0); n < len(data) {
+		return nil, errs.Wrap(errs.CodeIO, errors.Join(err, io.ErrUnexpectedEOF), "read %d bytes of %s", size, name).On(name)
+	}
+	return data, nil
+}
