@@ -68,7 +68,7 @@ func (f *Feed) Changes(ctx context.Context, from uint64, o Options) iter.Seq2[De
 		s.seq.Store(from)
 		f.enter(s)
 		defer f.leave(s)
-		if err := s.run(ctx); err != nil && !errors.Is(err, errStopped) {
+		if err := s.run(ctx); !errors.Is(err, errStopped) {
 			yield(Delta{}, err)
 		}
 	}
