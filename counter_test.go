@@ -6,19 +6,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/empyrealapp/aedb-go"
-	"github.com/empyrealapp/aedb-go/vfs"
 )
 
 func TestCounterIsSummedAndItsShardsAreNotAmongTheKeys(t *testing.T) {
-	cfg := aedb.DefaultConfig()
-	cfg.FS = vfs.NewMem()
-	db, err := aedb.OpenNoAuth("store", cfg)
-	require.NoError(t, err)
-	defer db.Close(t.Context())
-	ctx := t.Context()
-	_, err = db.NoAuth().CreateProject(ctx, "shop")
-	require.NoError(t, err)
-	app := db.NoAuth().Scope("shop", "app")
+	app, ctx := openApp(t), t.Context()
 	sum, shards, err := app.KV().Counter(ctx, []byte("visits"))
 	require.NoError(t, err)
 	require.Zero(t, sum)
@@ -59,15 +50,7 @@ func TestCounterIsSummedAndItsShardsAreNotAmongTheKeys(t *testing.T) {
 }
 
 func TestRepliesComeBackInTheResult(t *testing.T) {
-	cfg := aedb.DefaultConfig()
-	cfg.FS = vfs.NewMem()
-	db, err := aedb.OpenNoAuth("store", cfg)
-	require.NoError(t, err)
-	defer db.Close(t.Context())
-	ctx := t.Context()
-	_, err = db.NoAuth().CreateProject(ctx, "shop")
-	require.NoError(t, err)
-	app := db.NoAuth().Scope("shop", "app")
+	app, ctx := openApp(t), t.Context()
 	for i := range uint64(3) {
 		r, err := app.Commit(ctx, app.KvSet([]byte("k"), nil), app.KvMaxU64([]byte("n"), 10+i, aedb.TreatAsZero))
 		require.NoError(t, err)

@@ -14,7 +14,6 @@ import (
 	"github.com/empyrealapp/aedb-go"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/query"
-	"github.com/empyrealapp/aedb-go/vfs"
 )
 
 // jobs is a table of a queue: rows that somebody claims, in the order of a
@@ -34,21 +33,12 @@ func job(id int64) aedb.Row {
 
 // openJobs opens a store in memory with the table "jobs" and n rows in it.
 func openJobs(t testing.TB, n int) *aedb.Scope {
-	ctx := context.Background()
-	cfg := aedb.DefaultConfig()
-	cfg.FS, cfg.Durability = vfs.NewMem(), aedb.OsBuffered
-	db, err := aedb.OpenNoAuth("store", cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close(ctx)) })
-	_, err = db.NoAuth().CreateProject(ctx, "p")
-	require.NoError(t, err)
-	app := db.NoAuth().Scope("p", "app")
+	app := openApp(t)
 	do := []aedb.Mutation{app.CreateTable("jobs", jobs)}
 	for id := range n {
 		do = append(do, app.Insert("jobs", job(int64(id))))
 	}
-	_, err = app.Commit(ctx, do...)
-	require.NoError(t, err)
+	commit(t, app, do...)
 	return app
 }
 

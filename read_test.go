@@ -12,19 +12,17 @@ import (
 
 	"github.com/empyrealapp/aedb-go"
 	"github.com/empyrealapp/aedb-go/query"
+	"github.com/empyrealapp/aedb-go/vfs"
 )
 
-// openApp opens an empty store and returns a scope of it.
+// openApp opens an empty store in memory and returns a scope of it.
 func openApp(t testing.TB) *aedb.Scope {
 	ctx := context.Background()
 	cfg := aedb.DefaultConfig()
-	cfg.Durability = aedb.OsBuffered
-	db, err := aedb.OpenNoAuth(t.TempDir(), cfg)
-	require.NoError(t, err)
+	cfg.FS, cfg.Durability = vfs.NewMem(), aedb.OsBuffered
+	db, app := openWith(t, cfg)
 	t.Cleanup(func() { require.NoError(t, db.Close(ctx)) })
-	_, err = db.NoAuth().CreateProject(ctx, "p")
-	require.NoError(t, err)
-	return db.NoAuth().Scope("p", "app")
+	return app
 }
 
 func commit(t testing.TB, app *aedb.Scope, mutations ...aedb.Mutation) {

@@ -3,7 +3,6 @@ package feed
 import (
 	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -213,21 +212,9 @@ func (l *Log) segments(store manifest.Incarnation) ([]segment, error) {
 // readFile returns the content of a file of the store, at most limit bytes of it
 // unless that is negative.
 func (l *Log) readFile(name string, limit int64) ([]byte, error) {
-	f, err := l.fsys.Open(path.Join(l.dir, name))
+	data, err := vfs.ReadFile(l.fsys, path.Join(l.dir, name), limit)
 	if err != nil {
-		return nil, errs.Wrap(errs.CodeIO, err, "open %s", name).On(name)
-	}
-	defer f.Close() // it was only read
-	size, err := f.Size()
-	if err != nil {
-		return nil, errs.Wrap(errs.CodeIO, err, "get the size of %s", name).On(name)
-	}
-	if limit >= 0 {
-		size = min(size, limit)
-	}
-	data := make([]byte, size)
-	if n, err := f.ReadAt(data, 0); n < len(data) {
-		return nil, errs.Wrap(errs.CodeIO, errors.Join(err, io.ErrUnexpectedEOF), "read %d bytes of %s", size, name).On(name)
+		return nil, errs.Wrap(errs.CodeIO, err, "read %s", name).On(name)
 	}
 	return data, nil
 }

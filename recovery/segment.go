@@ -3,11 +3,11 @@ package recovery
 import (
 	"context"
 	"errors"
-	"io"
 
 	"github.com/empyrealapp/aedb-go/blocktree"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/manifest"
+	"github.com/empyrealapp/aedb-go/vfs"
 	"github.com/empyrealapp/aedb-go/wal"
 )
 
@@ -149,21 +149,9 @@ func checkKeys(f *wal.Frame) error {
 // readFile reads a file of the store, at most limit bytes of it unless that is
 // negative.
 func (r *recoverer) readFile(name string, limit int64) ([]byte, error) {
-	f, err := r.FS.Open(r.path(name))
+	data, err := vfs.ReadFile(r.FS, r.path(name), limit)
 	if err != nil {
-		return nil, errs.Wrap(errs.CodeIO, err, "open %s", name).On(name)
-	}
-	defer f.Close() // it was only read
-	size, err := f.Size()
-	if err != nil {
-		return nil, errs.Wrap(errs.CodeIO, err, "get the size of %s", name).On(name)
-	}
-	if limit >= 0 {
-		size = min(size, limit)
-	}
-	data := make([]byte, size)
-	if n, err := f.ReadAt(data, 0); n < len(data) || err != nil && !errors.Is(err, io.EOF) {
-		return nil, errs.Wrap(errs.CodeIO, errors.Join(err, io.ErrUnexpectedEOF), "read %d bytes of %s", size, name).On(name)
+		return nil, errs.Wrap(errs.CodeIO, err, "read %s", name).On(name)
 	}
 	return data, nil
 }
