@@ -16,7 +16,10 @@ type Cursor struct {
 	// below is the leaf if all its keys are known to be below the bound that
 	// NextBelow was last asked about.
 	below *leaf
-	path  [maxHeight]step
+	// fetched is how many entries of the leaf have been asked for ahead; see fetch.
+	fetched int
+	kept    byte // keeps what fetch reads from being left out
+	path    [maxHeight]step
 }
 
 // Cursor returns a cursor that is on no entry yet.
@@ -88,13 +91,21 @@ func (c *Cursor) SeekLT(key []byte) bool {
 }
 
 // Next moves to the entry after this one and reports whether there is one.
-func (c *Cursor) Next() bool { return c.stepTo(c.index + 1) }
+func (c *Cursor) Next() bool {
+	if !c.stepTo(c.index + 1) {
+		return false
+	}
+	if c.index >= c.fetched {
+		c.fetch()
+	}
+	return true
+}
 
 // NextBelow moves to the entry after this one and reports whether there is one
 // and its key is below end; nil stands for no end. A run of calls must give one
 // end; seeking begins another run.
 func (c *Cursor) NextBelow(end []byte) bool {
-	if !c.stepTo(c.index + 1) {
+	if !c.Next() {
 		return false
 	}
 	if end == nil || c.below == c.leaf {
@@ -113,7 +124,7 @@ func (c *Cursor) Prev() bool { return c.stepTo(c.index - 1) }
 // find enters the leaf that may hold key and returns the index there of the first
 // entry not below key, and whether it is key.
 func (c *Cursor) find(key []byte) (int, bool) {
-	if c.leaf, c.below = nil, nil; c.tree.root == nil {
+	if c.leaf, c.below, c.fetched = nil, nil, 0; c.tree.root == nil {
 		return 0, false
 	}
 	at := c.tree.root
@@ -157,7 +168,7 @@ func (c *Cursor) neighbour(by int) bool {
 }
 
 func (c *Cursor) end(last bool) bool {
-	if c.leaf, c.below = nil, nil; c.tree.root == nil {
+	if c.leaf, c.below, c.fetched = nil, nil, 0; c.tree.root == nil {
 		return false
 	}
 	return c.enter(0, c.tree.root, last)
@@ -174,9 +185,29 @@ func (c *Cursor) enter(level int, at child, last bool) bool {
 		c.path[level] = step{n, i}
 		at = n.children[i]
 	}
-	c.leaf, c.index = (*leaf)(at), 0
+	c.leaf, c.index, c.fetched = (*leaf)(at), 0, 0
 	if last {
 		c.index = int(c.leaf.count) - 1
 	}
 	return true
+}
+
+const (
+	// fetchAhead is how many entries fetch asks for.
+	fetchAhead = 16
+	// cacheLine is the unit in which memory comes, in bytes.
+	cacheLine = 64
+)
+
+// fetch asks the memory for the next entries of the leaf, for the first lines of
+// each. They lie scattered over the buffer, and a visit of one after the other
+// would wait for each; asked for in one go, they are waited for together.
+func (c *Cursor) fetch() {
+	l := c.leaf
+	end, last := min(c.index+fetchAhead, int(l.count)), len(l.buf)-1
+	for _, offset := range l.offsets[c.index:end] {
+		at := int(offset)
+		c.kept += l.buf[at] + l.buf[min(at+cacheLine, last)] + l.buf[min(at+2*cacheLine-8, last)]
+	}
+	c.fetched = end
 }
