@@ -34,13 +34,14 @@ func (db *DB) Flush(ctx context.Context) (uint64, error) {
 
 // WaitDurable waits until the commit is on stable storage. A seq above the
 // visible head is a validation error. In OsBuffered mode, in which nothing else
-// would sync, it causes a sync.
+// would sync, it causes a sync. For volatile commits that no other has followed
+// there is nothing to wait for.
 func (db *DB) WaitDurable(ctx context.Context, seq uint64) error {
 	if visible := db.Heads().VisibleSeq; seq > visible {
 		return errs.New(errs.CodeValidation, "commit %d is above the visible head, %d", seq, visible)
 	}
 	heads := db.pipeline.Heads()
-	if heads.Durable() >= seq {
+	if seq = min(seq, heads.Logged()); heads.Durable() >= seq {
 		return nil
 	}
 	if db.cfg.Durability == OsBuffered {

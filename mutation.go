@@ -29,6 +29,10 @@ const (
 	// Economic commits are on stable storage before they are visible, in every
 	// durability mode.
 	Economic = msgs.Economic
+	// Volatile commits are visible at once and never logged: a crash loses them,
+	// and a Close without a checkpoint, unless a checkpoint has been taken since.
+	// They cannot define anything.
+	Volatile = msgs.Volatile
 )
 
 // Field assigns a value to a column.

@@ -42,8 +42,9 @@ const (
 // A context that ends while waiting abandons the wait, never the commit: the
 // error has the code commit_outcome_unknown and matches the context's error.
 type Ticket struct {
-	ticket *msgs.Ticket
-	db     *DB
+	ticket   *msgs.Ticket
+	db       *DB
+	volatile bool
 }
 
 // Visible waits until readers see the commit, or it is known to have failed.
@@ -69,10 +70,11 @@ func withdrawn(t *msgs.Ticket, abandoned error) error {
 	return abandoned
 }
 
-// Durable waits until the commit is on stable storage.
+// Durable waits until the commit is on stable storage. A volatile commit never is:
+// for one this is Visible.
 func (t *Ticket) Durable(ctx context.Context) (Result, error) {
 	r, err := t.Visible(ctx)
-	if err != nil || r.DurableSeq >= r.CommitSeq {
+	if err != nil || t.volatile || r.DurableSeq >= r.CommitSeq {
 		return r, err
 	}
 	if err := t.db.WaitDurable(ctx, r.CommitSeq); err != nil {

@@ -97,7 +97,9 @@ func (a *Applier) commit(e *msgs.Epoch, r *msgs.Request) error {
 		return err
 	}
 	e.Sets = append(e.Sets, a.working.Commit())
-	a.removals.record(&e.Sets[len(e.Sets)-1])
+	set := &e.Sets[len(e.Sets)-1]
+	set.Volatile = r.WriteClass == msgs.Volatile
+	a.removals.record(set)
 	return nil
 }
 

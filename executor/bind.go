@@ -27,7 +27,7 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 	if n := len(env.Mutations); n > x.Limits.MaxMutations {
 		return nil, errs.Exceeded("envelope mutations", "max_mutations_per_envelope", int64(n), int64(x.Limits.MaxMutations))
 	}
-	if env.WriteClass > msgs.Economic {
+	if env.WriteClass > msgs.Volatile {
 		return nil, errs.New(errs.CodeValidation, "unknown write class %d", env.WriteClass)
 	}
 	r := &msgs.Request{
@@ -56,6 +56,9 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 		r.Size += sizeOf(op)
 		switch op := op.(type) {
 		case *msgs.Alter:
+			if r.WriteClass == msgs.Volatile {
+				return nil, errs.New(errs.CodeValidation, "a volatile commit cannot define anything: later commits would depend on it")
+			}
 			next, _, err := staged.Apply(op.Statement, 0)
 			switch {
 			case err == nil:

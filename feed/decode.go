@@ -42,7 +42,7 @@ func (d *decoder) logged(set *msgs.Changeset, before *catalog.Catalog) (Delta, *
 }
 
 func (d *decoder) decode(set *msgs.Changeset, before *catalog.Catalog, known bool) (Delta, *catalog.Catalog, error) {
-	delta := Delta{Seq: set.Seq, Time: time.UnixMicro(set.Micros).UTC(), BeforeKnown: known}
+	delta := Delta{Seq: set.Seq, Time: time.UnixMicro(set.Micros).UTC(), BeforeKnown: known, Volatile: set.Volatile}
 	s := d.use(before)
 	var defs *definitions
 	var err error

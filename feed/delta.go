@@ -20,6 +20,10 @@ type Delta struct {
 	// for a commit that was read from the log: Change.Before is empty then, and
 	// whether a Put was an insert or an update is not known.
 	BeforeKnown bool
+	// Volatile marks a commit of that write class. Its changes are told from memory
+	// only. One that was read from the log comes without them, whether they would
+	// have been selected or not.
+	Volatile bool
 	// Missed, if not 0, says that this many commits up to Seq are no longer
 	// retained and were passed over; see Options.SkipMissed. There is nothing else in
 	// the delta.

@@ -168,7 +168,7 @@ func (s *subscription) deliver(ctx context.Context, d Delta) error {
 	if ctx.Err() != nil {
 		return errs.FromContext(ctx, "reading changes")
 	}
-	if len(d.Changes) > 0 || d.Missed > 0 || s.options.AllCommits {
+	if len(d.Changes) > 0 || d.Missed > 0 || d.Volatile && !d.BeforeKnown || s.options.AllCommits {
 		s.feed.delivered.Add(1)
 		if !s.yield(d, nil) {
 			return errStopped

@@ -43,6 +43,9 @@ type Changeset struct {
 	// Micros is the time the sequencer stamped on the epoch, in microseconds
 	// since the Unix epoch.
 	Micros int64
+	// Volatile says that the log holds the seq of the commit but not its effects;
+	// see the write class. What comes from the log has none.
+	Volatile bool
 	// Effects are the changes in the order in which they were made.
 	Effects []Effect
 	// Priors are what the effects replaced, one for each, or nil if there was

@@ -16,6 +16,10 @@ const (
 	// Economic commits are on stable storage before they are visible, in every
 	// durability mode.
 	Economic
+	// Volatile commits are visible at once and never logged: a crash loses them,
+	// unless a checkpoint has been taken since. They cannot define anything. For
+	// state that is made anew faster than it is worth keeping.
+	Volatile
 )
 
 // IdempotencyKey identifies a request across retries.

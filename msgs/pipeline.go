@@ -99,6 +99,17 @@ func (e *Epoch) Prepare() {
 	e.Answers = make([]Answer, len(e.Requests))
 }
 
+// Unlogged reports whether the epoch has commits, and the log need not have any of
+// them.
+func (e *Epoch) Unlogged() bool {
+	for i := range e.Sets {
+		if !e.Sets[i].Volatile {
+			return false
+		}
+	}
+	return len(e.Sets) > 0
+}
+
 // LastSeq returns the seq of the image after the epoch.
 func (e *Epoch) LastSeq() uint64 { return e.Image.Seq() }
 

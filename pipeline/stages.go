@@ -157,6 +157,17 @@ func (p *Pipeline) writerStage(w *walwriter.Writer) actors.Actor {
 		},
 		Abort: func(e *msgs.Epoch, cause error) { p.abortWritten([]*msgs.Epoch{e}, cause) },
 		Drained: func(ctx context.Context) error {
+			plan, err := w.Last(p.clock.Now())
+			if err != nil {
+				return err
+			}
+			if plan != nil {
+				written, err := p.log.Perform(plan)
+				if err != nil {
+					return err
+				}
+				return tell(ctx, written)
+			}
 			if unsaid == nil {
 				return nil
 			}

@@ -18,6 +18,7 @@ import (
 type Heads struct {
 	visible atomic.Pointer[state.Image]
 	durable atomic.Pointer[durable]
+	logged  atomic.Uint64 // see Logged
 
 	// moved is closed at the next publication; nil while nobody waits for that.
 	moved atomic.Pointer[chan struct{}]
@@ -48,6 +49,7 @@ func NewHeads(image *state.Image) *Heads { return ResumedHeads(image, image.Seq(
 func ResumedHeads(visible *state.Image, seq uint64, image *state.Image) *Heads {
 	h := &Heads{waiters: map[*waiter]struct{}{}}
 	h.visible.Store(visible)
+	h.logged.Store(visible.Seq())
 	h.durable.Store(&durable{seq, image})
 	return h
 }
@@ -60,6 +62,10 @@ func (h *Heads) DurableImage() *state.Image { return h.durable.Load().image }
 
 // Durable returns the last published commit that is on stable storage.
 func (h *Heads) Durable() uint64 { return h.durable.Load().seq }
+
+// Logged returns the last published commit that is not volatile, or an earlier
+// bound that is durable. Commits behind it have nothing to be made durable.
+func (h *Heads) Logged() uint64 { return h.logged.Load() }
 
 // Moved returns a channel that is closed when something is published after the
 // call, or when the log has failed. Look at Visible after the call, not before. It

@@ -6,7 +6,8 @@
 //
 //  1. Epochs are published whole and in order.
 //  2. An epoch is published when its rule is met: it is synced, where the store
-//     or a request in it asks for that; it is written, otherwise.
+//     or a request in it asks for that; it is written, otherwise. One of volatile
+//     commits alone has nothing to be synced.
 //  3. A commit is visible before its ticket is answered, and stays visible.
 //  4. Nobody who reads, subscribes or checkpoints can make the publisher wait.
 package publisher
@@ -97,7 +98,13 @@ func (p *Publisher) Step(batch []*msgs.Publication) Release {
 }
 
 func (p *Publisher) mayGo(e *msgs.Epoch) bool {
-	return e.LastSeq() <= p.durable || !p.rule.SyncFirst && !e.MustSync
+	switch {
+	case e.LastSeq() <= p.durable:
+		return true
+	case e.MustSync:
+		return false
+	}
+	return !p.rule.SyncFirst || e.Unlogged() // what went before it has gone
 }
 
 // keep holds on to a published image until it is durable.
@@ -135,6 +142,9 @@ func (h *Heads) Publish(r Release, history *History) {
 	for _, e := range r.Epochs {
 		if len(e.Sets) > 0 {
 			history.Add(e.Sets, e.Image.(*state.Image))
+		}
+		if len(e.Sets) > 0 && !e.Unlogged() {
+			h.logged.Store(e.LastSeq())
 		}
 	}
 	if n := len(r.Epochs); n > 0 {

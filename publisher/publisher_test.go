@@ -71,6 +71,21 @@ func TestEpochIsPublishedWhenItsRuleIsMet(t *testing.T) {
 	}
 }
 
+func TestVolatileEpochWaitsOnlyForThoseBeforeIt(t *testing.T) {
+	chain := newChain()
+	first, volatile, flushed := chain.epoch(1), chain.epoch(1), chain.epoch(1)
+	for _, e := range []*msgs.Epoch{volatile, flushed} {
+		e.Sets[0].Volatile = true
+	}
+	flushed.MustSync = true
+	p := New(Rule{SyncFirst: true}, 0)
+	require.Empty(t, p.Step([]*msgs.Publication{{Epochs: []*msgs.Epoch{first, volatile, flushed}}}).Epochs)
+	out := p.Step([]*msgs.Publication{{Durable: 1}})
+	require.Equal(t, []*msgs.Epoch{first, volatile}, out.Epochs)
+	require.Equal(t, uint64(1), out.Durable)
+	require.Equal(t, []*msgs.Epoch{flushed}, p.Step([]*msgs.Publication{{Durable: 3}}).Epochs)
+}
+
 func TestEpochWithoutCommitsWaitsForThoseItRefersTo(t *testing.T) {
 	chain := newChain()
 	original := chain.epoch(1)

@@ -280,3 +280,16 @@ func resealFrame(data []byte, offset int) []byte {
 	binary.LittleEndian.PutUint32(frame, crcFrom(seed, frame[4:]))
 	return data
 }
+
+func TestVolatileCommitKeepsItsSeqAndTimeButNoEffects(t *testing.T) {
+	lost := put(42, "b", "2")
+	lost.Volatile = true
+	w := write(t, sampleHeader(), 0, [][]msgs.Changeset{{put(41, "a", "1"), lost, put(43, "c", "3")}})
+	got, end, err := scan(w.data)
+	require.NoError(t, err)
+	require.Equal(t, wal.Clean, end.Verdict)
+	lost.Effects = nil
+	requireSame(t, [][]msgs.Changeset{{put(41, "a", "1"), lost, put(43, "c", "3")}}, got)
+	require.True(t, got[0][1].Volatile)
+	require.Empty(t, got[0][1].Effects)
+}

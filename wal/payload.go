@@ -25,7 +25,8 @@ const (
 
 	// Fields 1 to 3 of a changeset are its effects, in order: the field number
 	// is the msgs.EffectOp.
-	changesetMicros protowire.Number = 4 // fixed64; only where it differs from the frame's
+	changesetMicros   protowire.Number = 4 // fixed64; only where it differs from the frame's
+	changesetVolatile protowire.Number = 5 // varint, 1; there are no effects then
 
 	effectSpace protowire.Number = 1 // varint
 	effectKey   protowire.Number = 2 // bytes
@@ -36,6 +37,9 @@ const (
 
 // fixedFieldSize is the size of a tag below 16 with a fixed64 behind it.
 const fixedFieldSize = 1 + 8
+
+// volatileFieldSize is the size of the mark of a volatile commit.
+const volatileFieldSize = 2
 
 // appendPayload appends the payload of a frame. The caller has checked that the
 // sets are contiguous and that durable is below the first seq.
@@ -75,6 +79,9 @@ func changesetSize(set *msgs.Changeset, frameMicros int64) (int, error) {
 	if set.Micros != frameMicros {
 		size += fixedFieldSize
 	}
+	if set.Volatile {
+		return size + volatileFieldSize, nil
+	}
 	for i := range set.Effects {
 		e := &set.Effects[i]
 		if e.Op < msgs.EffectPut || e.Op > msgs.EffectDropSpace {
@@ -89,6 +96,10 @@ func appendChangeset(dst []byte, set *msgs.Changeset, frameMicros int64) []byte 
 	if set.Micros != frameMicros {
 		dst = protowire.AppendTag(dst, changesetMicros, protowire.Fixed64Type)
 		dst = protowire.AppendFixed64(dst, uint64(set.Micros))
+	}
+	if set.Volatile {
+		dst = protowire.AppendTag(dst, changesetVolatile, protowire.VarintType)
+		return protowire.AppendVarint(dst, 1)
 	}
 	for i := range set.Effects {
 		e := &set.Effects[i]
@@ -250,6 +261,7 @@ func consumeVarintField(data []byte, number protowire.Number) (v uint64, rest []
 }
 
 func parseChangeset(data []byte, set *msgs.Changeset, effects []msgs.Effect) ([]msgs.Effect, error) {
+	start := len(effects)
 	for len(data) > 0 {
 		f, n, err := consumeField(data)
 		if err != nil {
@@ -265,11 +277,16 @@ func parseChangeset(data []byte, set *msgs.Changeset, effects []msgs.Effect) ([]
 			effects = append(effects, e)
 		case f.number == changesetMicros && f.kind == protowire.Fixed64Type:
 			set.Micros = int64(f.scalar)
+		case f.number == changesetVolatile && f.kind == protowire.VarintType && f.scalar == 1:
+			set.Volatile = true
 		default:
 			if err := skip(f, "changeset"); err != nil {
 				return nil, err
 			}
 		}
+	}
+	if set.Volatile && len(effects) > start {
+		return nil, errs.New(errs.CodeDecode, "commit %d is volatile and has effects", set.Seq)
 	}
 	return effects, nil
 }

@@ -5,7 +5,8 @@
 // Invariants:
 //
 //  1. The log holds the commits in seq order, each once, without a gap. An epoch
-//     is one frame; what is waiting together is one write.
+//     is one frame; what is waiting together is one write. Of volatile commits it
+//     holds the seqs alone, and these in the frame of a later epoch.
 //  2. A segment is on stable storage, cut to its size, and so is its successor's
 //     header and directory entry, before the first frame is written to the
 //     successor. Zeros written ahead are found in the last segment only.
@@ -36,7 +37,13 @@ type Writer struct {
 	maxBytes int64
 	durable  func() uint64
 	plan     Plan
+	// held are volatile commits whose seqs the log has yet to be told of, so that
+	// those of the next frame go on from the one before.
+	held []msgs.Changeset
 }
+
+// heldMost bounds the volatile commits of which the log is not told.
+const heldMost = 1024
 
 // NewWriter returns a writer that continues the segment, and begins another when
 // it has reached maxBytes. durable gives the last seq known to be synced; it is
@@ -84,7 +91,8 @@ func (w *Writer) Step(now time.Time, batch []*msgs.Epoch) (*Plan, error) {
 	durable := w.durable()
 	for _, e := range batch {
 		p.MustSync = p.MustSync || e.MustSync
-		if len(e.Sets) == 0 {
+		sets := w.logged(e)
+		if len(sets) == 0 {
 			continue
 		}
 		if w.segment.Size() >= w.maxBytes {
@@ -93,13 +101,44 @@ func (w *Writer) Step(now time.Time, batch []*msgs.Epoch) (*Plan, error) {
 			}
 		}
 		before := len(p.buf)
-		if err := w.encode(durable, e.Sets); err != nil {
+		if err := w.encode(durable, sets); err != nil {
 			return nil, err
 		}
 		e.Bytes = int64(len(p.buf) - before)
 		w.extend(before)
 	}
 	p.LastSeq = w.segment.NextSeq() - 1
+	return p, nil
+}
+
+// logged returns what the log has to hold when the epoch is written: what was held
+// back and its own commits, or nothing yet.
+func (w *Writer) logged(e *msgs.Epoch) []msgs.Changeset {
+	if e.Unlogged() && !e.MustSync && len(w.held) < heldMost {
+		for i := range e.Sets {
+			w.held = append(w.held, msgs.Changeset{Seq: e.Sets[i].Seq, Micros: e.Sets[i].Micros, Volatile: true})
+		}
+		return nil
+	}
+	if len(w.held) == 0 || len(e.Sets) == 0 && !e.MustSync {
+		return e.Sets
+	}
+	sets := append(w.held, e.Sets...)
+	w.held = nil
+	return sets
+}
+
+// Last returns what is still to be written at the end of the stage: the seqs of
+// volatile commits, so that none is used again. It returns nil if there is nothing.
+func (w *Writer) Last(now time.Time) (*Plan, error) {
+	if len(w.held) == 0 {
+		return nil, nil
+	}
+	p, err := w.Step(now, []*msgs.Epoch{{MustSync: true}})
+	if err != nil {
+		return nil, err
+	}
+	p.Epochs = nil // nobody waits for this one
 	return p, nil
 }
 

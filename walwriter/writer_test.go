@@ -304,3 +304,47 @@ func BenchmarkWriterStep(b *testing.B) {
 		}
 	}
 }
+
+func TestVolatileCommitsAreToldOfWithTheNextFrame(t *testing.T) {
+	r, segment := newReplica(t)
+	w, seq := NewWriter(segment, 1<<20, durableAt(0)), uint64(101)
+	volatile := func(n int) *msgs.Epoch {
+		e := commits(&seq, n, 100)
+		for i := range e.Sets {
+			e.Sets[i].Volatile = true
+		}
+		return e
+	}
+	step := func(epochs ...*msgs.Epoch) *Plan {
+		p, err := w.Step(began, epochs)
+		require.NoError(t, err)
+		r.apply(p)
+		return p
+	}
+	require.Empty(t, step(volatile(2)).Actions)
+	require.Equal(t, uint64(100), step(volatile(1)).LastSeq, "the log knows nothing of them")
+
+	require.Equal(t, uint64(104), step(commits(&seq, 1, 10)).LastSeq)
+	frames := r.frames(t)
+	require.Len(t, frames, 1)
+	for i, want := range []bool{true, true, true, false} {
+		require.Equal(t, want, frames[0].Sets[i].Volatile)
+		require.Equal(t, uint64(101+i), frames[0].Sets[i].Seq)
+	}
+
+	step(volatile(1))
+	require.Equal(t, uint64(105), step(&msgs.Epoch{MustSync: true}).LastSeq, "a flush leaves nothing untold")
+	step(volatile(heldMost))
+	require.Equal(t, uint64(106+heldMost), step(volatile(1)).LastSeq, "the number that is held is bounded")
+
+	p, err := w.Last(began)
+	require.NoError(t, err)
+	require.Nil(t, p)
+	step(volatile(1))
+	p, err = w.Last(began)
+	require.NoError(t, err)
+	r.apply(p)
+	require.Equal(t, seq-1, p.LastSeq)
+	require.Empty(t, p.Epochs)
+	require.Len(t, r.frames(t), 4)
+}
