@@ -28,6 +28,30 @@ const (
 	ClassUnavailable = errs.Unavailable
 )
 
+// Advice tells what may be done next about a failed request.
+type Advice = errs.Advice
+
+// Advice; docs/errors.md has it for every code.
+const (
+	// AdviceStop: somebody has to act, on the data or on grants.
+	AdviceStop = errs.Stop
+	// AdviceRetrySame: no effect; back off and send the request again as it is.
+	AdviceRetrySame = errs.RetrySame
+	// AdviceReread: no effect; read again, and decide anew.
+	AdviceReread = errs.Reread
+	// AdviceLookUp: the outcome is unknown. Send the request again only under the
+	// same idempotency key.
+	AdviceLookUp = errs.LookUp
+	// AdviceWait: the store takes no requests; wait, or reopen it.
+	AdviceWait = errs.Wait
+	// AdviceFix: the request fails whenever it is sent.
+	AdviceFix = errs.Fix
+)
+
+// AdviceOf returns what to do about an error. For one that is not the engine's it
+// is AdviceStop.
+func AdviceOf(err error) Advice { return errs.AdviceOf(err) }
+
 // CodeOf returns the code of an error, or "" if it is not one of the engine's.
 func CodeOf(err error) ErrorCode { return errs.CodeOf(err) }
 
