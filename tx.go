@@ -3,7 +3,6 @@ package aedb
 import (
 	"bytes"
 	"context"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -50,7 +49,8 @@ func (s *Scope) Transact(ctx context.Context, fn func(*Tx) error) (Result, error
 	if err := s.session.usable(); err != nil {
 		return Result{}, err
 	}
-	for attempt := 0; ; attempt++ {
+	b := newBackoff(s.session.db.updatePolicy())
+	for {
 		if ctx.Err() != nil {
 			return Result{}, errs.FromContext(ctx, "before the transaction was committed; it has no effect")
 		}
@@ -61,15 +61,23 @@ func (s *Scope) Transact(ctx context.Context, fn func(*Tx) error) (Result, error
 			return Result{}, err
 		}
 		result, err := tx.commit(ctx)
-		if err == nil || !again(err) {
+		switch {
+		case err == nil || !again(err):
 			return result, err
+		case b.wait(ctx):
+		case ctx.Err() != nil:
+			return Result{}, errs.FromContext(ctx, "waiting to run the transaction again; it has no effect")
+		default:
+			return result, errs.Wrap(errs.CodeConflict, err, "the transaction was in conflict %d times", b.attempts)
 		}
-		if attempt >= s.session.db.cfg.UpdateRetries {
-			return result, errs.Wrap(errs.CodeConflict, err, "the transaction was in conflict %d times", attempt+1)
-		}
-		if err := pause(ctx, attempt); err != nil {
-			return Result{}, err
-		}
+	}
+}
+
+// updatePolicy is how Update tries again: soon, for what it was in conflict with
+// is visible by now.
+func (db *DB) updatePolicy() RetryPolicy {
+	return RetryPolicy{
+		Attempts: db.cfg.UpdateRetries + 1, FirstPause: 50 * time.Microsecond, LongestPause: 20 * time.Millisecond,
 	}
 }
 
@@ -84,21 +92,6 @@ func again(err error) bool {
 		return errs.CodeOf(err) != errs.CodeLimitExceeded
 	}
 	return false
-}
-
-// pause waits for a random time that grows with the number of attempts, so that
-// those in conflict do not meet again.
-func pause(ctx context.Context, attempt int) error {
-	const first, most = 50 * time.Microsecond, 20 * time.Millisecond
-	limit := min(first<<min(attempt, 10), most)
-	timer := time.NewTimer(rand.N(limit))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return errs.FromContext(ctx, "waiting to run the transaction again; it has no effect")
-	}
 }
 
 func (s *Scope) begin() *Tx {
