@@ -11,6 +11,7 @@ import (
 	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/reader"
 	"github.com/empyrealapp/aedb-go/record"
+	"github.com/empyrealapp/aedb-go/state"
 )
 
 // Session is the store as one caller uses it. It is a small value, cheap to
@@ -71,7 +72,7 @@ func (s *Session) submit(ctx context.Context, env *Envelope, hand handover) (Tic
 	if err := s.usable(); err != nil {
 		return Ticket{}, err
 	}
-	r, err := s.prepare(env)
+	r, err := s.prepare(s.db.pipeline.Heads().Visible(), env)
 	if err != nil {
 		s.db.pipeline.Refused(err)
 		return Ticket{}, err
@@ -90,9 +91,8 @@ func (s *Session) hand(ctx context.Context, r *msgs.Request, hand handover) (Tic
 	return promise, err
 }
 
-// prepare binds an envelope to the published catalog.
-func (s *Session) prepare(env *Envelope) (*msgs.Request, error) {
-	image := s.db.pipeline.Heads().Visible()
+// prepare binds an envelope to the catalog of the published image.
+func (s *Session) prepare(image *state.Image, env *Envelope) (*msgs.Request, error) {
 	if env.BaseSeq > image.Seq() {
 		return nil, errs.New(errs.CodeValidation, "base seq %d is above the visible head, %d", env.BaseSeq, image.Seq())
 	}

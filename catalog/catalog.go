@@ -80,6 +80,12 @@ func (c *Catalog) TableByID(id SpaceID) *Table {
 	return nil
 }
 
+// IsIndex reports whether a space holds the entries of an index.
+func (c *Catalog) IsIndex(id SpaceID) bool {
+	t, _ := c.spaces.Get(id)
+	return t != nil && t.ID != id
+}
+
 // Definition returns the key, in SpaceCatalog, of the object that defines a space
 // of users' data: its scope, or the table that its rows or index entries belong
 // to. It is false if there is no such space, or no longer.

@@ -47,10 +47,10 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 	// Mutations after a definition are bound to a staged catalog, to refuse early
 	// what cannot succeed, and bound again when the definition has happened.
 	staged := cat
-	for _, m := range r.Mutations {
+	for i, m := range r.Mutations {
 		op, err := x.Bind(staged, m)
 		if err != nil {
-			return nil, err
+			return nil, &msgs.MutationError{Index: i, Err: err}
 		}
 		r.Operations = append(r.Operations, op)
 		r.Size += sizeOf(op)
@@ -64,7 +64,7 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 			case err == nil:
 				staged = next
 			case env.IdempotencyKey == nil:
-				return nil, err
+				return nil, &msgs.MutationError{Index: i, Err: err}
 				// Else this may be a retry of the very request that made or dropped
 				// the object, and only the applier can tell.
 			}

@@ -68,7 +68,7 @@ func (x *Executor) Run(w *state.Working, r *msgs.Request) error {
 	for i, m := range r.Mutations {
 		e.mutation = i
 		if err := x.step(&e, r, i, m); err != nil {
-			return err
+			return &msgs.MutationError{Index: i, Err: err}
 		}
 	}
 	r.Replies = e.replies
