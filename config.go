@@ -61,8 +61,9 @@ const (
 	FailFast
 )
 
-// Config is how a store is opened. DefaultConfig returns a complete one; the zero
-// Config is refused. Sizes are in bytes.
+// Config is how a store is opened. DefaultConfig returns a complete one, and so do
+// the profiles; the zero Config is refused. Sizes are in bytes. The table in
+// docs/configuration.md has every knob.
 type Config struct {
 	// Durability is Full by default.
 	Durability Durability
@@ -81,27 +82,16 @@ type Config struct {
 	// goroutine that opens.
 	OnRecovery func(RecoveryProgress)
 
-	Pipeline   PipelineConfig
-	Limits     LimitsConfig
-	Checkpoint CheckpointConfig
-	Reads      ReadConfig
+	Pipeline PipelineConfig
 	// Locks bounds the object locks; see DB.Locks.
 	Locks locks.Limits
-
-	// IdempotencyCommits and IdempotencyAge bound how long a request with an
-	// idempotency key is remembered: 100,000 commits and 5 minutes by default. A
-	// request is forgotten when it is outside either; 0 switches that bound off,
-	// and both 0 the feature.
-	IdempotencyCommits uint64
-	IdempotencyAge     time.Duration
 
 	// SegmentBytes is the size at which a log segment is sealed; 64 MiB by
 	// default. A segment may exceed it by one epoch.
 	SegmentBytes int64
 
-	// UpdateRetries is how often Update runs its closure again after a conflict;
-	// 100 by default.
-	UpdateRetries int
+	// Tuning is what may also be changed later.
+	Tuning
 
 	// Logger receives the engine's log. The default, nil, writes warnings and
 	// errors to standard error as JSON through zerolog.
@@ -111,6 +101,24 @@ type Config struct {
 	// one.
 	FS    vfs.FS
 	Clock vfs.Clock
+}
+
+// Tuning is the part of a Config that DB.Tune can change while the store is open.
+type Tuning struct {
+	Limits     LimitsConfig
+	Checkpoint CheckpointConfig
+	Reads      ReadConfig
+
+	// IdempotencyCommits and IdempotencyAge bound how long a request with an
+	// idempotency key is remembered: 100,000 commits and 5 minutes by default. A
+	// request is forgotten when it is outside either; 0 switches that bound off,
+	// and both 0 the feature.
+	IdempotencyCommits uint64
+	IdempotencyAge     time.Duration
+
+	// UpdateRetries is how often Update runs its closure again after a conflict;
+	// 100 by default.
+	UpdateRetries int
 }
 
 // PipelineConfig sizes the stages. Queues are in messages; a stage whose queue is
@@ -205,24 +213,26 @@ func DefaultConfig() Config {
 			ApplierQueue: 1, WriterQueue: 1, FsyncerQueue: 4, PublisherQueue: 64,
 			EpochCommits: 1024, EpochBytes: 8 << 20,
 		},
-		Limits: LimitsConfig{
-			Mutations: 16384, Assertions: 32768, TransactionBytes: 16 << 20, BatchRows: 10000,
-			KVKeyBytes: 1024, KVValueBytes: 1 << 20, TableValueBytes: 1 << 20,
-			PrimaryKeyBytes: 4096, EventPayloadBytes: 64 << 10,
-			ReadBytes: 16 << 20,
+		Locks:        locks.Limits{Locks: 1 << 20, WaitersPerKey: 1 << 12, Wait: 30 * time.Second},
+		SegmentBytes: 64 << 20,
+		Tuning: Tuning{
+			Limits: LimitsConfig{
+				Mutations: 16384, Assertions: 32768, TransactionBytes: 16 << 20, BatchRows: 10000,
+				KVKeyBytes: 1024, KVValueBytes: 1 << 20, TableValueBytes: 1 << 20,
+				PrimaryKeyBytes: 4096, EventPayloadBytes: 64 << 10,
+				ReadBytes: 16 << 20,
+			},
+			Checkpoint: CheckpointConfig{
+				WALBytes: 256 << 20, Interval: 5 * time.Minute, OnClose: true, Kept: 2,
+			},
+			Reads: ReadConfig{
+				MaxScanRows: 10000, MaxQueryBytes: 512 << 20, MaxSnapshots: 128, SnapshotAge: 30 * time.Second,
+				HistoryCommits: 1024, HistoryBytes: 16 << 20,
+			},
+			IdempotencyCommits: 100_000,
+			IdempotencyAge:     5 * time.Minute,
+			UpdateRetries:      100,
 		},
-		Checkpoint: CheckpointConfig{
-			WALBytes: 256 << 20, Interval: 5 * time.Minute, OnClose: true, Kept: 2,
-		},
-		Reads: ReadConfig{
-			MaxScanRows: 10000, MaxQueryBytes: 512 << 20, MaxSnapshots: 128, SnapshotAge: 30 * time.Second,
-			HistoryCommits: 1024, HistoryBytes: 16 << 20,
-		},
-		Locks:              locks.Limits{Locks: 1 << 20, WaitersPerKey: 1 << 12, Wait: 30 * time.Second},
-		IdempotencyCommits: 100_000,
-		IdempotencyAge:     5 * time.Minute,
-		SegmentBytes:       64 << 20,
-		UpdateRetries:      100,
 	}
 }
 

@@ -156,7 +156,7 @@ func (kv KV) Page(ctx context.Context, r Range, opts ...ReadOption) (Page, error
 		return Page{SnapshotSeq: src.Seq()}, nil
 	}
 	page, err := reader.PageKV(ctx, src.Source, v.recorder, scope, reader.PageRequest{
-		Range: r, MaxRows: v.db.cfg.Reads.MaxScanRows, Cursor: o.cursor, Caller: v.caller, Sealer: v.db.sealer,
+		Range: r, MaxRows: v.db.tuning.Load().Reads.MaxScanRows, Cursor: o.cursor, Caller: v.caller, Sealer: v.db.sealer,
 	})
 	v.pin(src, page.Cursor)
 	return page, err

@@ -26,7 +26,7 @@ func NewIdempotencyKey() IdempotencyKey {
 // read set, which makes of the same request another one whenever it is built anew
 // (use assertions), and a store that does not remember keys.
 func (s *Session) CommitOnce(ctx context.Context, key IdempotencyKey, env Envelope, finality Finality) (Result, error) {
-	reads, cfg := &env.ReadSet, &s.db.cfg
+	reads, tuning := &env.ReadSet, s.db.tuning.Load()
 	switch {
 	case key == IdempotencyKey{}:
 		return Result{}, errs.New(errs.CodeValidation, "the idempotency key is all zeros")
@@ -34,7 +34,7 @@ func (s *Session) CommitOnce(ctx context.Context, key IdempotencyKey, env Envelo
 		return Result{}, errs.New(errs.CodeValidation, "the envelope has another idempotency key")
 	case len(reads.Keys)+len(reads.Rows)+len(reads.KeyRanges)+len(reads.RowRanges) > 0:
 		return Result{}, errs.New(errs.CodeValidation, "an envelope that is to be applied once has a read set; use assertions")
-	case cfg.IdempotencyCommits == 0 && cfg.IdempotencyAge == 0:
+	case tuning.IdempotencyCommits == 0 && tuning.IdempotencyAge == 0:
 		return Result{}, errs.New(errs.CodeValidation, "the store does not remember idempotency keys: both bounds are 0").On("IdempotencyCommits")
 	}
 	env.IdempotencyKey = &key

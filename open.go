@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -31,7 +32,8 @@ const lockFile = "LOCK"
 
 // DB is an open store. All methods are safe for concurrent use.
 type DB struct {
-	cfg      Config
+	cfg      Config // as it was opened; what can change is in tuning
+	tuning   atomic.Pointer[Tuning]
 	dir      string
 	logger   Logger
 	clock    vfs.Clock
@@ -47,6 +49,7 @@ type DB struct {
 	locks     *locks.Manager
 	feed      *feed.Feed
 
+	tuneMu   sync.Mutex // held by Tune
 	closing  atomic.Bool
 	closed   chan struct{} // closed when Close has finished
 	closeErr error
@@ -89,9 +92,7 @@ func OpenNoAuthContext(ctx context.Context, dir string, cfg Config) (*DB, error)
 		return nil, err
 	}
 	db := &DB{cfg: cfg, dir: dir, logger: cfg.Logger, clock: cfg.Clock, lock: lock, closed: make(chan struct{})}
-	db.snapshots.limit = cfg.Reads.MaxSnapshots
-	db.snapshots.maxAge = cfg.Reads.SnapshotAge
-	db.pins.maxAge = cfg.Reads.SnapshotAge
+	db.keepTuning(cfg.Tuning)
 	if err := db.start(ctx); err != nil {
 		return nil, errors.Join(err, db.unlock())
 	}

@@ -82,9 +82,8 @@ func (db *DB) imageAt(seq uint64) (*state.Image, error) {
 // pins holds on to the images that issued cursors continue, each for a while
 // after its last use.
 type pins struct {
-	maxAge time.Duration
-
 	mu     sync.Mutex
+	maxAge time.Duration
 	images map[uint64]*pin
 	closed bool
 }
@@ -97,6 +96,12 @@ type pin struct {
 // maxPins bounds the images that cursors hold; beyond it the one that was not
 // used for longest is let go.
 const maxPins = 64
+
+func (p *pins) expireAfter(age time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.maxAge = age
+}
 
 func (p *pins) put(image *state.Image) {
 	p.mu.Lock()
@@ -151,12 +156,16 @@ func (p *pins) clear() {
 
 // snapshots counts the read transactions that are open.
 type snapshots struct {
-	limit  int
-	maxAge time.Duration
-
 	mu     sync.Mutex
+	limit  int
 	open   map[*ReadTx]struct{}
 	closed bool
+}
+
+func (s *snapshots) limitTo(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = n
 }
 
 func (s *snapshots) add(tx *ReadTx) error {
@@ -232,7 +241,7 @@ func (s *Session) BeginRead(ctx context.Context, c Consistency) (*ReadTx, error)
 	if err != nil {
 		return nil, err
 	}
-	tx := &ReadTx{session: s, seq: image.Seq(), began: time.Now(), maxAge: s.db.snapshots.maxAge}
+	tx := &ReadTx{session: s, seq: image.Seq(), began: time.Now(), maxAge: s.db.tuning.Load().Reads.SnapshotAge}
 	tx.image.Store(image)
 	if err := s.db.snapshots.add(tx); err != nil {
 		return nil, err

@@ -77,7 +77,7 @@ func (s *Scope) Transact(ctx context.Context, fn func(*Tx) error) (Result, error
 // is visible by now.
 func (db *DB) updatePolicy() RetryPolicy {
 	return RetryPolicy{
-		Attempts: db.cfg.UpdateRetries + 1, FirstPause: 50 * time.Microsecond, LongestPause: 20 * time.Millisecond,
+		Attempts: db.tuning.Load().UpdateRetries + 1, FirstPause: 50 * time.Microsecond, LongestPause: 20 * time.Millisecond,
 	}
 }
 

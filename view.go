@@ -183,7 +183,7 @@ func (v *View) SnapshotSeq() uint64 {
 }
 
 func (v *View) request(q query.Query, o readOptions) reader.Request {
-	r := &v.db.cfg.Reads
+	r := &v.db.tuning.Load().Reads
 	return reader.Request{
 		Project: v.project, Scope: v.scope, Names: v.names, Query: q, Cursor: o.cursor, Caller: v.caller, Sealer: v.db.sealer,
 		Options: reader.Options{
@@ -260,7 +260,7 @@ func (v *View) Row(ctx context.Context, table string, key ...Value) (Row, uint64
 	}
 	for i, p := range t.PrimaryKey {
 		c := &t.Columns[p]
-		if err := value.Check(c.Name, c.Kind, false, v.db.cfg.Limits.TableValueBytes, key[i]); err != nil {
+		if err := value.Check(c.Name, c.Kind, false, v.db.tuning.Load().Limits.TableValueBytes, key[i]); err != nil {
 			return nil, 0, err
 		}
 	}

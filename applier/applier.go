@@ -39,6 +39,9 @@ func New(x *executor.Executor, window Window, working *state.Working, image *sta
 	}
 }
 
+// Use makes other limits and another window count from the next epoch on.
+func (a *Applier) Use(x *executor.Executor, window Window) { a.executor, a.window = x, window }
+
 // Step executes an epoch: it is given its commits, its image and an answer for
 // each request.
 //

@@ -30,10 +30,18 @@ type Config struct {
 	Concurrency int
 }
 
+// Policy is the part of a Config that may change later.
+type Policy struct {
+	Kept     int
+	Bytes    int64
+	Interval time.Duration
+}
+
 // Checkpointer is the logic of the stage. Step, Wake and Take belong to one
-// goroutine; Latest and Stats are for any.
+// goroutine; Latest, Stats and Tune are for any.
 type Checkpointer struct {
-	cfg Config
+	cfg   Config
+	tuned atomic.Pointer[Policy] // for the next step to take over; else nil
 
 	manifest manifest.Manifest // in force
 	sealed   []msgs.Segment    // on disk, ascending, without a gap
@@ -102,8 +110,14 @@ func (c *Checkpointer) Resume(bytes int64) {
 	c.stats.BytesSince = c.bytes
 }
 
+// Tune makes another policy count from the next step on.
+func (c *Checkpointer) Tune(p Policy) { c.tuned.Store(&p) }
+
 // Step takes note of messages and decides whether a checkpoint is to be taken.
 func (c *Checkpointer) Step(now time.Time, batch []*msgs.Progress) Order {
+	if p := c.tuned.Swap(nil); p != nil {
+		c.cfg.Kept, c.cfg.Bytes, c.cfg.Interval = max(1, p.Kept), p.Bytes, p.Interval
+	}
 	var o Order
 	for _, p := range batch {
 		c.bytes += p.Bytes

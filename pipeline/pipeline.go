@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/empyrealapp/aedb-go/actors"
@@ -58,8 +59,8 @@ type Unsynced struct {
 
 // Pipeline is the running pipeline. All methods are safe for concurrent use.
 type Pipeline struct {
-	cfg       Config
-	executor  *executor.Executor
+	cfg       Config // as it was started; what can change is in tuning
+	tuning    atomic.Pointer[tuning]
 	admission *admission
 	heads     *publisher.Heads
 	history   *publisher.History
@@ -93,7 +94,6 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 	}
 	p := &Pipeline{
 		cfg:       cfg,
-		executor:  &executor.Executor{Limits: cfg.Limits},
 		admission: newAdmission(cfg.QueueBytes, cfg.FailFast),
 		heads:     publisher.ResumedHeads(image, unsynced.Durable, unsynced.Image),
 		history:   publisher.NewHistory(image, cfg.HistoryCommits, cfg.HistoryBytes),
@@ -112,6 +112,8 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 		onCheckpoint: s.OnCheckpoint,
 	}
 	p.metrics.init()
+	tuned := newTuning(cfg)
+	p.tuning.Store(tuned)
 	fsyncer := walwriter.NewFsyncer(p.syncPolicy(), unsynced.Durable, s.File)
 	writer := walwriter.NewWriter(s.Segment, cfg.SegmentBytes, fsyncer.Synced)
 
@@ -128,7 +130,7 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 			}
 		},
 		p.sequencerStage(sequencer.New(cfg.EpochBytes, image.Micros())),
-		p.applierStage(applier.New(p.executor, cfg.Window, s.Working, image)),
+		p.applierStage(applier.New(tuned.executor, tuned.window, s.Working, image)),
 		p.writerStage(writer),
 		p.fsyncerStage(fsyncer),
 		p.publisherStage(publisher.Resume(p.publishRule(), unsynced.Durable, image)),
@@ -161,7 +163,7 @@ func (p *Pipeline) publishRule() publisher.Rule {
 }
 
 // Executor returns what binds requests for this pipeline.
-func (p *Pipeline) Executor() *executor.Executor { return p.executor }
+func (p *Pipeline) Executor() *executor.Executor { return p.tuning.Load().executor }
 
 // Heads returns the published heads.
 func (p *Pipeline) Heads() *publisher.Heads { return p.heads }

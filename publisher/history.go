@@ -22,16 +22,15 @@ import (
 // But for landmarks, memory is bounded by the limits. It is safe for concurrent
 // use.
 type History struct {
+	mu         sync.Mutex // guards the following
 	maxCommits int
 	maxBytes   int64
-
-	mu        sync.Mutex
-	sets      []msgs.Changeset // in order; those before first are let go
-	first     int
-	bytes     int64
-	floor     moment // the state before the first set
-	head      *state.Image
-	landmarks []landmark // in order
+	sets       []msgs.Changeset // in order; those before first are let go
+	first      int
+	bytes      int64
+	floor      moment // the state before the first set
+	head       *state.Image
+	landmarks  []landmark // in order
 }
 
 // moment is a seq with the time of that commit.
@@ -74,6 +73,19 @@ func (h *History) Add(sets []msgs.Changeset, image *state.Image) {
 	for i := range sets {
 		h.bytes += sizeOf(&sets[i])
 	}
+	h.trim()
+}
+
+// Limit changes how much is kept, from now on.
+func (h *History) Limit(maxCommits int, maxBytes int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.maxCommits, h.maxBytes = maxCommits, maxBytes
+	h.trim()
+}
+
+// trim lets go of what is beyond the limits. The caller holds mu.
+func (h *History) trim() {
 	for n := len(h.sets) - h.first; n > 0 && (n > h.maxCommits || h.bytes > h.maxBytes || h.cut()); n-- {
 		h.forget()
 	}

@@ -86,9 +86,12 @@ func TestInvalidConfigNamesEveryBrokenKnob(t *testing.T) {
 func fields(of reflect.Type, prefix string) (out []string) {
 	for i := range of.NumField() {
 		f := of.Field(i)
-		if f.Type.Kind() == reflect.Struct && (strings.HasSuffix(f.Type.Name(), "Config") || f.Type.Name() == "Limits") {
+		switch {
+		case f.Anonymous:
+			out = append(out, fields(f.Type, prefix)...)
+		case f.Type.Kind() == reflect.Struct && (strings.HasSuffix(f.Type.Name(), "Config") || f.Type.Name() == "Limits"):
 			out = append(out, fields(f.Type, f.Name+".")...)
-		} else {
+		default:
 			out = append(out, prefix+f.Name)
 		}
 	}
