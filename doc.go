@@ -32,13 +32,17 @@
 // an idempotency key, which makes a retry of the same request harmless, and a
 // write class. Seqs are contiguous and rise in the order of commits.
 //
+// Preflight tells what an envelope would do, and Plan returns it with the read set
+// that holds it to what it saw; CommitWithPreflight is both in one.
+//
 // # Finality
 //
 // A commit becomes visible, then durable. In Full mode both are the same moment.
 // In the other modes it is visible when the operating system has it, and durable
 // when the log has been synced. Submit returns a Ticket as soon as the request is
 // admitted; Ticket.Visible and Ticket.Durable wait for either. A wait that is
-// abandoned does not withdraw the commit.
+// abandoned does not withdraw the commit. docs/configuration.md has, case by case,
+// what an acknowledgement promises after a killed process and after a power cut.
 //
 // # Reads
 //
@@ -69,6 +73,22 @@
 // the commit may or may not happen; indeterminate says that the log broke down
 // under the commit, and reopening tells. An idempotency key makes either safe to
 // retry.
+//
+// AdviceOf says what to do next, and Retry does it, with pauses that keep callers
+// out of each other's way; docs/errors.md has every code. CommitOnce is the commit
+// that may be repeated until it is answered:
+//
+//	err := aedb.Retry(ctx, aedb.RetryPolicy{Keyed: true}, func(ctx context.Context) error {
+//		_, err := app.CommitOnce(ctx, key, envelope, aedb.Durable)
+//		return err
+//	})
+//
+// # Configuration
+//
+// DefaultConfig, ProductionConfig, LowLatencyConfig and DevelopmentConfig are
+// complete configurations to start from. Opening names every rule that is broken.
+// DB.Tune changes, while the store is open, what harms nobody: the limits of
+// requests and reads, the triggers of checkpoints, how long things are remembered.
 //
 // # When something breaks
 //
