@@ -242,37 +242,50 @@ func TestAPlanKeepsWhatTheEnvelopeBrought(t *testing.T) {
 	require.ErrorIs(t, err, aedb.ErrConflict)
 }
 
+// drawMutation draws mutations on a few keys and on rows 0 to 6 of "jobs". The
+// first so many kinds rely on what they replace; the others commute.
+func drawMutation(app *aedb.Scope, kinds int) *rapid.Generator[aedb.Mutation] {
+	return rapid.Custom(func(r *rapid.T) aedb.Mutation {
+		id := rapid.Int64Range(0, 6).Draw(r, "id")
+		k := fmt.Appendf(nil, "k%d", id%3)
+		switch rapid.IntRange(0, kinds-1).Draw(r, "kind") {
+		case 0:
+			return app.KvSubU64(k, uint64(id), aedb.TreatAsZero, aedb.RejectLimit)
+		case 1:
+			return app.KvSet(k, make([]byte, id+id%2*7)) // at times a number
+		case 2:
+			return app.KvDel(k)
+		case 3:
+			return app.Insert("jobs", job(id))
+		case 4:
+			return app.Delete("jobs", aedb.Int(id))
+		case 5:
+			return app.UpdateFields("jobs", []aedb.Value{aedb.Int(id)}, aedb.Set("tries", aedb.Int(id)))
+		case 6:
+			return app.DeleteWhere("jobs", query.Gt("id", id))
+		case 7:
+			return app.UpdateWhere("jobs", query.Eq("id", id), query.Assign("tries", query.Add(query.Col("tries"), query.Lit(1))))
+		case 8:
+			return app.UpdateWhere("jobs", query.Eq("priority", 100-id), query.Assign("tries", query.Add(query.Col("tries"), query.Lit(1))))
+		case 9:
+			return app.ClaimOne("jobs", "by_priority", query.IsNull("owner"), query.Assign("owner", query.Lit("w")))
+		case 10:
+			return app.KvAddU64(k, uint64(id), aedb.MissingPolicy(id%2), aedb.RejectLimit)
+		case 11:
+			return app.KvSetU64(k, uint64(id))
+		}
+		return aedb.Check(app.CountCompare("jobs", query.Expr{}, aedb.Gt, uint64(id/2)))
+	})
+}
+
+const relying, allKinds = 10, 13
+
 // TestPreflightAndCommitAgree lets both answer random envelopes on the same state.
 func TestPreflightAndCommitAgree(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		app := openJobs(t, 4)
-		draw := rapid.Custom(func(r *rapid.T) aedb.Mutation {
-			id := rapid.Int64Range(0, 6).Draw(r, "id")
-			k := fmt.Appendf(nil, "k%d", id%3)
-			switch rapid.IntRange(0, 9).Draw(r, "kind") {
-			case 0:
-				return app.KvAddU64(k, uint64(id), aedb.MissingPolicy(id%2), aedb.RejectLimit)
-			case 1:
-				return app.KvSubU64(k, uint64(id), aedb.TreatAsZero, aedb.RejectLimit)
-			case 2:
-				return app.KvSet(k, make([]byte, id))
-			case 3:
-				return app.KvDel(k)
-			case 4:
-				return app.Insert("jobs", job(id))
-			case 5:
-				return app.Delete("jobs", aedb.Int(id))
-			case 6:
-				return app.UpdateFields("jobs", []aedb.Value{aedb.Int(id)}, aedb.Set("tries", aedb.Int(id)))
-			case 7:
-				return app.DeleteWhere("jobs", query.Gt("id", id))
-			case 8:
-				return aedb.Check(app.CountCompare("jobs", query.Expr{}, aedb.Gt, uint64(id/2)))
-			}
-			return app.ClaimOne("jobs", "by_priority", query.IsNull("owner"), query.Assign("owner", query.Lit("w")))
-		})
 		for range rapid.IntRange(1, 8).Draw(r, "envelopes") {
-			env := envelope(rapid.SliceOfN(draw, 1, 4).Draw(r, "mutations")...)
+			env := envelope(rapid.SliceOfN(drawMutation(app, allKinds), 1, 4).Draw(r, "mutations")...)
 			plan, foreseen := app.Plan(t.Context(), env)
 			if foreseen == nil {
 				env = plan.Envelope
@@ -282,4 +295,37 @@ func TestPreflightAndCommitAgree(t *testing.T) {
 			require.Equal(r, plan.Replies, result.Replies)
 		}
 	})
+}
+
+// TestAPlanThatCommitsDoesWhatItTold has others commit between the plan and its
+// commit: that is a conflict, or it finds everything as the plan did.
+func TestAPlanThatCommitsDoesWhatItTold(t *testing.T) {
+	committed, conflicts := 0, 0
+	rapid.Check(t, func(r *rapid.T) {
+		app := openJobs(t, 4)
+		for range rapid.IntRange(1, 8).Draw(r, "plans") {
+			plan, err := app.Plan(t.Context(), envelope(rapid.SliceOfN(drawMutation(app, relying), 1, 3).Draw(r, "planned")...))
+			if err != nil {
+				continue
+			}
+			between := rapid.SliceOfN(drawMutation(app, allKinds), 0, 2).Draw(r, "between")
+			if len(between) > 0 {
+				_, _ = app.Commit(t.Context(), between...) // may be refused
+			}
+			result, err := app.CommitEnvelope(t.Context(), plan.Envelope, aedb.Visible)
+			if errors.Is(err, aedb.ErrConflict) {
+				conflicts++
+				continue
+			}
+			require.NoError(r, err)
+			committed++
+			for i := range result.Replies { // the versions are of another commit
+				require.Equal(r, plan.Replies[i].Affected, result.Replies[i].Affected)
+				require.Equal(r, plan.Replies[i].Value, result.Replies[i].Value)
+				require.Equal(r, plan.Replies[i].Rows, result.Replies[i].Rows)
+			}
+		}
+	})
+	require.Positive(t, committed)
+	require.Positive(t, conflicts)
 }
