@@ -219,3 +219,31 @@ func TestTuneWakesTheCheckpointer(t *testing.T) {
 		require.NoError(t, db.Close(context.Background()))
 	})
 }
+
+func TestTuneAndPreflightGoOnBesideCommits(t *testing.T) {
+	db, app := openWith(t, followed())
+	defer func() { require.NoError(t, db.Close(context.Background())) }()
+	commit(t, app, app.CreateTable("jobs", jobs), app.InsertBatch("jobs", []aedb.Row{job(0), job(1), job(2), job(3)}))
+	ctx := t.Context()
+	const callers, commits = 4, 100
+	require.Equal(t, callers, together(callers, func(i int) error {
+		for n := range commits {
+			if err := db.Tune(func(t *aedb.Tuning) { t.Limits.BatchRows, t.Checkpoint.WALBytes = 1+n, 1<<20+int64(n) }); err != nil {
+				return err
+			}
+			env := envelope(
+				app.KvAddU64([]byte("n"), 1, aedb.TreatAsZero, aedb.RejectLimit),
+				app.UpdateWhere("jobs", query.Eq("id", i), query.Assign("tries", query.Lit(n))),
+			)
+			plan, err := app.Plan(ctx, env)
+			if err != nil {
+				return err
+			}
+			if _, err := app.CommitEnvelope(ctx, plan.Envelope, aedb.Visible); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	require.EqualValues(t, callers*commits, u64At(t, app, "n"))
+}

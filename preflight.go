@@ -30,10 +30,10 @@ type Preview struct {
 // one that the commit would have failed with; a MutationError in it tells which
 // mutation is at fault. The preview then has SnapshotSeq only.
 //
-// It is advice: nothing is reserved, and another commit may change what it saw;
-// Plan guards against that. It is taken to be the first try under its idempotency
-// key, and does not see what has been removed since the read set of the envelope
-// was taken.
+// It runs on the caller's goroutine and waits for nobody. It is advice: nothing is
+// reserved, and another commit may change what it saw; Plan guards against that.
+// The envelope is taken to be sent for the first time under its idempotency key, and
+// what has been removed since its read set was taken is not seen.
 func (s *Session) Preflight(ctx context.Context, env Envelope) (Preview, error) {
 	preview, _, err := s.rehearse(ctx, &env)
 	return preview, err

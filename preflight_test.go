@@ -329,3 +329,31 @@ func TestAPlanThatCommitsDoesWhatItTold(t *testing.T) {
 	require.Positive(t, committed)
 	require.Positive(t, conflicts)
 }
+
+func BenchmarkPreflight(b *testing.B) {
+	app := openApp(b)
+	load := make([]aedb.Mutation, 10_000)
+	for i := range load {
+		load[i] = app.KvSetU64(fmt.Appendf(nil, "key-%05d", i), 1<<40)
+	}
+	commit(b, app, load...)
+	key := []byte("key-05000")
+	env := envelope(app.KvSubU64(key, 1, aedb.RejectMissing, aedb.RejectLimit))
+	for name, f := range map[string]func() error{
+		"preflight": func() error { _, err := app.Preflight(b.Context(), env); return err },
+		"planned commit": func() error {
+			_, err := app.CommitWithPreflight(b.Context(), env, aedb.Visible)
+			return err
+		},
+		"commit": func() error { _, err := app.CommitEnvelope(b.Context(), env, aedb.Visible); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := f(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
