@@ -59,7 +59,7 @@ type Unsynced struct {
 
 // Pipeline is the running pipeline. All methods are safe for concurrent use.
 type Pipeline struct {
-	cfg       Config // as it was started; what can change is in tuning
+	cfg       Config // as it was started; for what can change, see tuning
 	tuning    atomic.Pointer[tuning]
 	admission *admission
 	heads     *publisher.Heads
@@ -130,7 +130,7 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 			}
 		},
 		p.sequencerStage(sequencer.New(cfg.EpochBytes, image.Micros())),
-		p.applierStage(applier.New(tuned.executor, tuned.window, s.Working, image)),
+		p.applierStage(applier.New(tuned.executor, tuned.Window, s.Working, image)),
 		p.writerStage(writer),
 		p.fsyncerStage(fsyncer),
 		p.publisherStage(publisher.Resume(p.publishRule(), unsynced.Durable, image)),

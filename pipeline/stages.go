@@ -64,7 +64,7 @@ func (p *Pipeline) applierStage(a *applier.Applier) actors.Actor {
 		Step: func(now time.Time, batch []*msgs.Epoch) (*msgs.Epoch, error) {
 			batch[0].Passage.Sequenced = now
 			tuned := p.tuning.Load()
-			a.Use(tuned.executor, tuned.window)
+			a.Use(tuned.executor, tuned.Window)
 			a.Step(batch[0])
 			return batch[0], nil
 		},
@@ -264,7 +264,7 @@ func stampPublished(epochs []*msgs.Epoch, now time.Time) {
 // reportBytes is the growth of the log that is worth a message to the
 // checkpointer: a part of what makes a checkpoint due.
 func (p *Pipeline) reportBytes() int64 {
-	due := p.tuning.Load().checkpointBytes
+	due := p.tuning.Load().CheckpointBytes
 	if due == 0 {
 		due = p.cfg.SegmentBytes
 	}
@@ -302,7 +302,7 @@ func (p *Pipeline) checkpointerStage() actors.Actor {
 		},
 		Wake: c.Wake,
 		Drained: func(ctx context.Context) error {
-			if p.tuning.Load().checkpointOnClose {
+			if p.tuning.Load().CheckpointOnClose {
 				return perform(ctx, checkpointer.Order{Take: true})
 			}
 			return nil

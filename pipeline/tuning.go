@@ -1,26 +1,18 @@
 package pipeline
 
 import (
-	"github.com/empyrealapp/aedb-go/applier"
 	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
 )
 
-// tuning is the part of a Config that may change while the pipeline runs, as the
-// stages use it. It is replaced as a whole.
+// tuning is a Config of which what Tune names is in force, with the executor that
+// works within its limits. It is replaced as a whole.
 type tuning struct {
-	executor          *executor.Executor
-	window            applier.Window
-	checkpointBytes   int64
-	checkpointOnClose bool
+	Config
+	executor *executor.Executor
 }
 
-func newTuning(cfg Config) *tuning {
-	return &tuning{
-		executor: &executor.Executor{Limits: cfg.Limits}, window: cfg.Window,
-		checkpointBytes: cfg.CheckpointBytes, checkpointOnClose: cfg.CheckpointOnClose,
-	}
-}
+func newTuning(cfg Config) *tuning { return &tuning{cfg, &executor.Executor{Limits: cfg.Limits}} }
 
 // Tune takes over Limits, Window, the bounds of the history, CheckpointBytes and
 // CheckpointOnClose from another configuration, and has the checkpointer look at
