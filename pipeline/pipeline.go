@@ -114,7 +114,8 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 	p.metrics.init()
 	tuned := newTuning(cfg)
 	p.tuning.Store(tuned)
-	fsyncer := walwriter.NewFsyncer(p.syncPolicy(), unsynced.Durable, s.File)
+	rules := cfg.Rules()
+	fsyncer := walwriter.NewFsyncer(rules.Sync, unsynced.Durable, s.File)
 	writer := walwriter.NewWriter(s.Segment, cfg.SegmentBytes, fsyncer.Synced)
 
 	if s.Unsynced != nil {
@@ -131,9 +132,9 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 		},
 		p.sequencerStage(sequencer.New(cfg.EpochBytes, image.Micros())),
 		p.applierStage(applier.New(tuned.executor, tuned.Window, s.Working, image)),
-		p.writerStage(writer),
+		p.writerStage(writer, &rules.Outlet),
 		p.fsyncerStage(fsyncer),
-		p.publisherStage(publisher.Resume(p.publishRule(), unsynced.Durable, image)),
+		p.publisherStage(publisher.Resume(rules.Publish, unsynced.Durable, image)),
 		p.checkpointerStage(),
 	)
 	if err != nil {
@@ -141,25 +142,6 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 	}
 	p.system = system
 	return p, nil
-}
-
-func (p *Pipeline) syncPolicy() walwriter.Policy {
-	switch p.cfg.Durability {
-	case Full:
-		return walwriter.Policy{Always: true}
-	case Batch:
-		return walwriter.Policy{Interval: p.cfg.BatchInterval, Bytes: p.cfg.BatchBytes}
-	}
-	return walwriter.Policy{}
-}
-
-func (p *Pipeline) publishRule() publisher.Rule {
-	if p.cfg.Durability == Batch {
-		return publisher.Rule{Images: 32}
-	}
-	// In OsBuffered mode only epochs that ask for it are synced, and they bring
-	// their own image.
-	return publisher.Rule{SyncFirst: p.cfg.Durability == Full}
 }
 
 // Executor returns what binds requests for this pipeline.

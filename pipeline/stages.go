@@ -108,22 +108,8 @@ func (p *Pipeline) abortWritten(epochs []*msgs.Epoch, cause error) {
 	}
 }
 
-func (p *Pipeline) writerStage(w *walwriter.Writer) actors.Actor {
+func (p *Pipeline) writerStage(w *walwriter.Writer, outlet *walwriter.Outlet) actors.Actor {
 	var began time.Time // of the step in hand
-	var unsaid *msgs.Written
-	// tell lets the fsyncer know of what was written. Where nothing is synced
-	// unless somebody asks, it is told when somebody does, of all at once.
-	tell := func(ctx context.Context, written *msgs.Written) error {
-		if unsaid != nil {
-			written.Bytes += unsaid.Bytes
-			unsaid = nil
-		}
-		if p.cfg.Durability == OsBuffered && !written.MustSync && written.Retired == nil && len(written.Sealed) == 0 {
-			unsaid = written
-			return nil
-		}
-		return p.written.Send(ctx, written)
-	}
 	return &actors.Stage[*msgs.Epoch, *walwriter.Plan]{
 		Name: "writer", In: p.changes, MaxBatch: maxGather,
 		Step: func(now time.Time, batch []*msgs.Epoch) (*walwriter.Plan, error) {
@@ -143,13 +129,17 @@ func (p *Pipeline) writerStage(w *walwriter.Writer) actors.Actor {
 			for _, e := range plan.Epochs {
 				e.Passage.Written = now
 			}
-			if p.cfg.Durability == Full {
-				written.Epochs = plan.Epochs
-			} else if err := pass(ctx, p.publications, &msgs.Publication{Epochs: plan.Epochs}, len(plan.Epochs[0].Answers)); err != nil {
-				closeRetired(written)
-				return err
+			publication, written := outlet.Pass(plan, written)
+			if publication != nil {
+				if err := pass(ctx, p.publications, publication, len(plan.Epochs[0].Answers)); err != nil {
+					closeRetired(written)
+					return err
+				}
 			}
-			if err := tell(ctx, written); err != nil {
+			if written == nil {
+				return nil
+			}
+			if err := p.written.Send(ctx, written); err != nil {
 				closeRetired(written)
 				// The system is poisoned. Epochs that the publisher has are no longer
 				// the shell's to abort.
@@ -159,21 +149,21 @@ func (p *Pipeline) writerStage(w *walwriter.Writer) actors.Actor {
 		},
 		Abort: func(e *msgs.Epoch, cause error) { p.abortWritten([]*msgs.Epoch{e}, cause) },
 		Drained: func(ctx context.Context) error {
+			written := outlet.Rest()
 			plan, err := w.Last(p.clock.Now())
 			if err != nil {
 				return err
 			}
 			if plan != nil {
-				written, err := p.log.Perform(plan)
-				if err != nil {
+				if written, err = p.log.Perform(plan); err != nil {
 					return err
 				}
-				return tell(ctx, written)
+				_, written = outlet.Pass(plan, written)
 			}
-			if unsaid == nil {
+			if written == nil {
 				return nil
 			}
-			return p.written.Send(ctx, unsaid)
+			return p.written.Send(ctx, written)
 		},
 	}
 }
@@ -215,7 +205,7 @@ func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
 // closeRetired closes a file that the fsyncer will not close, since the store is
 // broken; nothing follows from an error.
 func closeRetired(w *msgs.Written) {
-	if w.Retired != nil {
+	if w != nil && w.Retired != nil {
 		_ = w.Retired.Close()
 	}
 }
@@ -233,7 +223,7 @@ func (p *Pipeline) publisherStage(s *publisher.Publisher) actors.Actor {
 				p.metrics.publish(r.Epochs)
 				publisher.Answer(r.Epochs, p.heads.Durable())
 			}
-			if report := s.Report(p.reportBytes()); report != nil && p.progress.TrySend(report) == nil {
+			if report := s.Report(p.tuning.Load().ReportBytes()); report != nil && p.progress.TrySend(report) == nil {
 				s.Told()
 			}
 			return nil
@@ -259,16 +249,6 @@ func stampPublished(epochs []*msgs.Epoch, now time.Time) {
 		}
 		e.Passage.Published = now
 	}
-}
-
-// reportBytes is the growth of the log that is worth a message to the
-// checkpointer: a part of what makes a checkpoint due.
-func (p *Pipeline) reportBytes() int64 {
-	due := p.tuning.Load().CheckpointBytes
-	if due == 0 {
-		due = p.cfg.SegmentBytes
-	}
-	return max(due/16, 1)
 }
 
 func (p *Pipeline) checkpointerStage() actors.Actor {
