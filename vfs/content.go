@@ -1,7 +1,6 @@
 package vfs
 
 import (
-	"bytes"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -271,25 +270,33 @@ func (c *content) tear(w lastWrite, rng *rand.Rand) {
 	}
 }
 
-// restore puts back those sectors of the torn last write that held durably before
-// it what it has written there: a disk writes a sector whole, so either state of
-// such a sector is the same.
+// restore puts back what the torn last write and the durable state before it agree
+// on, from the start of each sector on: a disk writes a sector whole, so these bytes
+// are in either state of it.
 func (c *content) restore(after *content) {
 	kept := min(c.durableSize, c.set, c.last.sizeBefore) // no sector was cut off below it
-	for at := c.last.off / sectorSize * sectorSize; at < c.last.off+c.last.size; at += sectorSize {
-		end := min(at+sectorSize, c.liveSize)
-		if end > kept {
-			return
-		}
-		i, from, to := at/pageSize, at%pageSize, at%pageSize+end-at
-		var durable page
+	end := min(c.last.off+c.last.size, kept)
+	for at := c.last.off / sectorSize * sectorSize; at < end; at += sectorSize {
+		i, from, to := at/pageSize, at%pageSize, at%pageSize+min(sectorSize, kept-at)
+		var durable, live page
 		if p := c.durable[i]; p != nil {
 			durable = *p
 		}
-		if live := c.live[i]; live != nil && bytes.Equal(live[from:to], durable[from:to]) {
-			after.writeAt(live[from:to], at)
+		if p := c.live[i]; p != nil {
+			live = *p
+		}
+		after.writeAt(live[from:from+agreeing(live[from:to], durable[from:to])], at)
+	}
+}
+
+// agreeing returns the length of the common prefix of two slices of one length.
+func agreeing(a, b []byte) int64 {
+	for i := range a {
+		if a[i] != b[i] {
+			return int64(i)
 		}
 	}
+	return int64(len(a))
 }
 
 // bytes returns what readers see, in a new slice.

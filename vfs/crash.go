@@ -22,8 +22,8 @@ const (
 	DataRandom
 	// DataTorn keeps all but a part of the last unsynced write of each file:
 	// that is cut at its start or at a sector of 512 bytes within, and the rest
-	// is what was there before, zeros or garbage. A sector that was written with
-	// just what it held durably keeps that: disks write sectors whole.
+	// is what was there before, zeros or garbage. As far as a sector was written
+	// with just what it held durably it keeps that: disks write sectors whole.
 	DataTorn
 	// DataSectors keeps or loses every sector of 512 bytes of every unsynced block
 	// by itself, and otherwise does what DataRandom does: the power went while the

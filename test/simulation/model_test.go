@@ -1,0 +1,301 @@
+package simulation
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/invariant"
+	"github.com/empyrealapp/aedb-go/record"
+	"github.com/empyrealapp/aedb-go/state"
+	"github.com/empyrealapp/aedb-go/value"
+)
+
+// entry is a key of the model, with the commits that made it and wrote it last.
+type entry struct {
+	value            string
+	created, version uint64
+}
+
+// row is a row of the model. A negative unique value stands for Null.
+type row struct {
+	unique, amount int64
+	version        uint64
+}
+
+// table is a table of the model.
+type table struct {
+	rows    map[int64]row
+	indexed bool // by amount
+}
+
+// memory is what is remembered of an idempotency key.
+type memory struct {
+	seq  uint64
+	body string
+}
+
+// database is the model's state after one commit.
+type database struct {
+	keys       map[string]entry
+	touched    map[string]uint64 // when a key was last written or removed
+	tables     map[string]table
+	remembered map[byte]memory
+}
+
+func (d database) clone() database {
+	c := database{
+		keys: maps.Clone(d.keys), touched: maps.Clone(d.touched),
+		tables: make(map[string]table, len(d.tables)), remembered: maps.Clone(d.remembered),
+	}
+	for name, t := range d.tables {
+		c.tables[name] = table{maps.Clone(t.rows), t.indexed}
+	}
+	return c
+}
+
+// model is the database as it should be, at every commit since the store was
+// made.
+type model struct {
+	past []database // by seq; what is in it never changes
+	// digests are those of the engine's images, at the ends of epochs: it must find
+	// its own state again, byte for byte.
+	digests map[uint64][32]byte
+}
+
+func newModel() *model {
+	empty := database{map[string]entry{}, map[string]uint64{}, map[string]table{}, map[byte]memory{}}
+	return &model{past: []database{empty}, digests: map[uint64][32]byte{}}
+}
+
+func (m *model) seq() uint64 { return uint64(len(m.past) - 1) }
+
+func (m *model) head() database { return m.past[m.seq()] }
+
+// rewind forgets the commits above a seq: a crash has undone them.
+func (m *model) rewind(seq uint64) {
+	m.past = m.past[:seq+1]
+	maps.DeleteFunc(m.digests, func(at uint64, _ [32]byte) bool { return at > seq })
+}
+
+// answer is what the model says to a request.
+type answer struct {
+	code      errs.Code // "" for a success
+	seq       uint64    // of the commit, or of the state that a refusal was decided on
+	duplicate bool
+}
+
+// execute applies a request as the next commit, if nothing speaks against it.
+func (m *model) execute(q *request) answer {
+	head, seq := m.head(), m.seq()
+	if q.flush {
+		return answer{seq: seq}
+	}
+	if old, ok := head.remembered[q.key]; ok && seq-old.seq < windowCommits {
+		if old.body != q.body() {
+			return answer{code: errs.CodeIdempotencyMismatch, seq: seq}
+		}
+		return answer{seq: old.seq, duplicate: true}
+	}
+	if q.conflicts(head) {
+		return answer{code: errs.CodeConflict, seq: seq}
+	}
+	for _, c := range q.checks {
+		if !c.holds(head) {
+			return answer{code: errs.CodeAssertionFailed, seq: seq}
+		}
+	}
+	next := head.clone()
+	for _, o := range q.ops {
+		if code := next.apply(o, seq+1); code != "" {
+			return answer{code: code, seq: seq}
+		}
+	}
+	if q.key > 0 {
+		next.remembered[q.key] = memory{seq + 1, q.body()}
+	}
+	m.past = append(m.past, next)
+	return answer{seq: seq + 1}
+}
+
+// conflicts tells whether something that was read has changed since.
+func (q *request) conflicts(d database) bool {
+	for _, r := range q.reads {
+		if !r.ranged {
+			if now := d.keys[r.key].version; now > r.version || now == 0 && r.version > 0 {
+				return true
+			}
+			continue
+		}
+		for key, at := range d.touched {
+			if key >= r.key && key < r.end && at > r.version {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c check) holds(d database) bool {
+	e, there := d.keys[c.key]
+	if c.versioned {
+		return e.version == c.version
+	}
+	return there == c.expected
+}
+
+// apply carries out an operation of commit seq, or says why it cannot.
+func (d database) apply(o op, seq uint64) errs.Code {
+	switch o.kind {
+	case opSetup:
+		return ""
+	case opSet, opAdd:
+		e, there := d.keys[o.key]
+		if !there {
+			e.created = seq
+		}
+		if o.kind == opSet {
+			e.value = o.value
+		} else {
+			var sum uint64
+			if there {
+				sum = binary.BigEndian.Uint64([]byte(e.value))
+			}
+			e.value = string(binary.BigEndian.AppendUint64(nil, sum+uint64(o.number)))
+		}
+		e.version, d.touched[o.key] = seq, seq
+		d.keys[o.key] = e
+		return ""
+	case opRemove:
+		if _, there := d.keys[o.key]; there {
+			delete(d.keys, o.key)
+			d.touched[o.key] = seq
+		}
+		return ""
+	}
+	t, there := d.tables[o.table]
+	switch {
+	case o.kind == opCreateTable && there:
+		return errs.CodeTableAlreadyExists
+	case o.kind == opCreateTable:
+		d.tables[o.table] = table{rows: map[int64]row{}}
+		return ""
+	case !there:
+		return errs.CodeTableNotFound
+	}
+	switch o.kind {
+	case opDropTable:
+		delete(d.tables, o.table)
+	case opCreateIndex, opDropIndex:
+		if create := o.kind == opCreateIndex; create == t.indexed {
+			if create {
+				return errs.CodeIndexAlreadyExists
+			}
+			return errs.CodeIndexNotFound
+		}
+		t.indexed = !t.indexed
+		d.tables[o.table] = t
+	case opDeleteRow:
+		delete(t.rows, o.id)
+	case opInsert, opUpsert:
+		if _, there := t.rows[o.id]; there && o.kind == opInsert {
+			return errs.CodeDuplicatePrimaryKey
+		}
+		for id, other := range t.rows {
+			if id != o.id && o.unique >= 0 && other.unique == o.unique {
+				return errs.CodeUniqueViolation
+			}
+		}
+		t.rows[o.id] = row{o.unique, o.number, seq}
+	}
+	return ""
+}
+
+// compare tells how an image differs from the model's state at its seq.
+func (m *model) compare(image *state.Image) error {
+	if image.Seq() > m.seq() {
+		return fmt.Errorf("an image at %d, the last commit is %d", image.Seq(), m.seq())
+	}
+	if image.Seq() < setupSeq {
+		return nil // the schema is on its way
+	}
+	want := m.past[image.Seq()]
+	scope, err := image.Catalog().Scope(project, scopeName)
+	if err != nil {
+		return err
+	}
+	if n := image.Len(scope.ID); n != len(want.keys) {
+		return fmt.Errorf("%d keys at %d, the model has %d", n, image.Seq(), len(want.keys))
+	}
+	for key, e := range want.keys {
+		raw, version, _ := image.Get(scope.ID, []byte(key))
+		created, payload, err := record.SplitKV(raw)
+		if got := (entry{string(payload), created, version}); err != nil || got != e {
+			return fmt.Errorf("key %s at %d is %+v, in the model %+v: %w", key, image.Seq(), got, e, err)
+		}
+	}
+	tables := 0
+	for t := range image.Catalog().Tables(scope) {
+		tables++
+		if err := want.tables[t.Name].compare(image, t); err != nil {
+			return fmt.Errorf("at %d: %w", image.Seq(), err)
+		}
+	}
+	if tables != len(want.tables) {
+		return fmt.Errorf("%d tables at %d, the model has %d", tables, image.Seq(), len(want.tables))
+	}
+	return nil
+}
+
+func (t table) compare(image *state.Image, of *catalog.Table) error {
+	indexes := 1
+	if t.indexed {
+		indexes++
+	}
+	if len(of.Indexes) != indexes || image.Len(of.ID) != len(t.rows) {
+		return fmt.Errorf("table %s has %d indexes and %d rows, in the model %d and %d",
+			of.Name, len(of.Indexes), image.Len(of.ID), indexes, len(t.rows))
+	}
+	for id, r := range t.rows {
+		key := record.AppendRowKey(nil, []value.Value{value.Int(id)})
+		data, version, there := image.Get(of.ID, key)
+		if !there || version != r.version {
+			return fmt.Errorf("row %d of %s has version %d, in the model %d", id, of.Name, version, r.version)
+		}
+		got, want := record.Row{Table: of, Key: key, Data: data}.Values(nil), r.values(id)
+		for i := range want {
+			if value.Compare(got[i], want[i]) != 0 {
+				return fmt.Errorf("row %d of %s is %v, in the model %v", id, of.Name, got, want)
+			}
+		}
+	}
+	return nil
+}
+
+func (r row) values(id int64) value.Row {
+	unique := value.Null()
+	if r.unique >= 0 {
+		unique = value.Int(r.unique)
+	}
+	return value.Row{value.Int(id), unique, value.Int(r.amount)}
+}
+
+// recovered checks what was found on a disk, and makes it the present.
+func (m *model) recovered(image *state.Image) error {
+	if err := m.compare(image); err != nil {
+		return err
+	}
+	if found := invariant.Check(image); len(found) > 0 {
+		return fmt.Errorf("the recovered image is not sound: %v", found)
+	}
+	digest, known := m.digests[image.Seq()]
+	switch {
+	case !known && image.Seq() > 0:
+		return fmt.Errorf("recovered commit %d, which is not the end of an epoch", image.Seq())
+	case known && digest != image.Digest():
+		return fmt.Errorf("commit %d was recovered with another digest", image.Seq())
+	}
+	return nil
+}
