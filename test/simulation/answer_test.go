@@ -193,10 +193,14 @@ func (e *engine) judgeCheckpoints() (wrong error) {
 	return wrong
 }
 
-// settled checks that nobody waits for an answer when there is nothing left to do.
+// settled checks that nobody waits for an answer when there is nothing left to do,
+// and that what is visible has become durable where the mode sees to that.
 func (e *engine) settled() error {
 	if n := len(e.open) + len(e.replies); n > 0 {
 		return fmt.Errorf("%d requests and %d checkpoints are never answered", len(e.open), len(e.replies))
+	}
+	if e.cause == nil && e.w.cfg.Durability != pipeline.OsBuffered && e.durable < e.visible {
+		return fmt.Errorf("visible is %d, but durable stays %d", e.visible, e.durable)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"syscall"
 
 	"github.com/empyrealapp/aedb-go/vfs"
@@ -87,4 +88,15 @@ func randomFate(rng *rand.Rand) vfs.Fate {
 		return vfs.Fate{Data: vfs.DataLost, Entries: vfs.EntriesKept}
 	}
 	return vfs.TornLastWrite(seed)
+}
+
+// flip changes a bit in the middle of a file of the store.
+func flip(mem *vfs.Mem, name string) error {
+	name = path.Join(dir, name)
+	data, err := mem.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	data[len(data)/2] ^= 1
+	return mem.WriteFile(name, data)
 }

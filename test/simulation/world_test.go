@@ -142,24 +142,24 @@ func (w *world) do(c choice) error {
 // choices lists what can happen next.
 func (w *world) choices() []choice {
 	e := w.engine
-	out := e.runnable(func(s *stage) int { return 10 * w.speed[s.name] })
+	out := e.runnable(func(s *stage) int { return 40 * w.speed[s.name] })
 	add := func(name string, weight int, run func() error) { out = append(out, choice{name, weight, run}) }
-	add("time passes", 20, w.pass)
+	add("time passes", 80, w.pass)
 	if e.cause == nil {
 		if e.requests.room() && (e.visible >= setupSeq || !e.setup) {
-			add("a request", 60, w.request)
+			add("a request", 240, w.request)
 		}
 		if len(e.open) > 0 {
-			add("a caller goes", 3, w.cancel)
+			add("a caller goes", 12, w.cancel)
 		}
 		if e.progress.room() {
-			add("a checkpoint is asked for", 2, w.askForCheckpoint)
+			add("a checkpoint is asked for", 8, w.askForCheckpoint)
 		}
-		add("nothing new for a while", 1, w.drain)
-		add("close", 1, w.close)
+		add("nothing new for a while", 3, w.drain)
+		add("close", 2, w.close)
 	}
-	add("somebody looks back", 4, w.lookBack)
-	add("a look at the disk", 3, w.lookAtDisk)
+	add("somebody looks back", 12, w.lookBack)
+	add("a look at the disk", 12, w.lookAtDisk)
 	if w.trouble > 0 {
 		if w.disk.pending == nil {
 			add("mishap", 3*w.trouble, w.mishap)
@@ -231,14 +231,27 @@ func (w *world) lookBack() error {
 	return nil
 }
 
-// lookAtDisk recovers what a power loss would leave at this moment.
+// lookAtDisk recovers what a power loss would leave at this moment, twice: the second
+// time without the newest checkpoint, if there is one to fall back to.
 func (w *world) lookAtDisk() error {
 	fate := randomFate(w.rng)
-	found, err := w.recover(w.disk.Clone(fate), w.promised)
+	mem := w.disk.Clone(fate)
+	first, err := w.recover(mem, w.promised)
 	if err != nil {
 		return fmt.Errorf("what a power loss (%v) would leave: %w", fate, err)
 	}
-	w.trace.add(fmt.Sprintf("it would be %d", found.Working.Seq()))
+	seq := first.Working.Seq()
+	if list := first.Manifest.Checkpoints; len(list) > 1 {
+		w.met["checkpoint damaged"]++
+		if err := flip(mem, list[len(list)-1].File); err != nil {
+			return err
+		}
+	}
+	second, err := w.recover(mem, seq)
+	if err != nil || second.Working.Seq() != seq {
+		return fmt.Errorf("what a power loss (%v) would leave, recovered again after %d: %w", fate, seq, err)
+	}
+	w.trace.add(fmt.Sprintf("it would be %d", seq))
 	return nil
 }
 
