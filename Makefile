@@ -4,7 +4,7 @@ GO        ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME  ?= 10s
 
-.PHONY: all test vet staticcheck race fuzz demo bench sweep kill soak fmt
+.PHONY: all test vet staticcheck race fuzz demo bench simulate sweep kill soak fmt
 
 all: fmt vet test
 
@@ -32,6 +32,11 @@ demo:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	cd test/peers && $(GO) run . -short
+
+# Many more random histories of the whole engine on one goroutine; AEDB_SEED=n
+# begins with another seed.
+simulate:
+	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m -v ./test/simulation/
 
 # The crash-point and fault sweeps with every fate and every operation.
 sweep:

@@ -21,9 +21,7 @@ import (
 	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/reader"
 	"github.com/empyrealapp/aedb-go/recovery"
-	"github.com/empyrealapp/aedb-go/state"
 	"github.com/empyrealapp/aedb-go/vfs"
-	"github.com/empyrealapp/aedb-go/wal"
 	"github.com/empyrealapp/aedb-go/walwriter"
 )
 
@@ -142,7 +140,11 @@ func (db *DB) start(ctx context.Context) error {
 	if db.sealer, err = reader.NewSealer(key); err != nil {
 		return err
 	}
-	log, segment, unsynced, err := db.openLog(found)
+	storage := walwriter.Storage{FS: cfg.FS, Dir: db.dir, SegmentBytes: cfg.SegmentBytes}
+	if cfg.Durability == Full {
+		storage.Prezero = prezero
+	}
+	log, segment, unsynced, err := pipeline.OpenLog(found, storage, cfg.Durability)
 	if err != nil {
 		return err
 	}
@@ -173,31 +175,6 @@ func (db *DB) start(ctx context.Context) error {
 // prezero is how far ahead of the frames zeros are written in Full mode, in which
 // each sync gains from them.
 const prezero = 1 << 20
-
-// openLog opens the log where the recovery has left it. In Full mode, in which
-// nothing is visible that is not durable, what is in doubt is synced at once; in
-// the others the next sync will do.
-func (db *DB) openLog(found *recovery.Recovered) (*walwriter.Log, *wal.Writer, *pipeline.Unsynced, error) {
-	storage := walwriter.Storage{FS: db.cfg.FS, Dir: db.dir, SegmentBytes: db.cfg.SegmentBytes}
-	if db.cfg.Durability == Full {
-		storage.Prezero = prezero
-	}
-	log, segment, err := found.OpenLog(storage)
-	if err != nil || found.Durable == found.Working.Seq() {
-		return log, segment, nil, err
-	}
-	if db.cfg.Durability == Full {
-		if err := log.File().Sync(); err != nil {
-			return nil, nil, nil, errors.Join(errs.Wrap(errs.CodeIO, err, "sync the recovered log"), log.Close())
-		}
-		return log, segment, nil, nil
-	}
-	unsynced := &pipeline.Unsynced{Durable: found.Durable, Image: found.Checkpoint, Bytes: int64(len(found.Active.Doubtful))}
-	if unsynced.Image == nil {
-		unsynced.Image = state.NewWorking().Freeze()
-	}
-	return log, segment, unsynced, nil
-}
 
 func (db *DB) poisoned(cause error) {
 	db.logger.Error("the pipeline has broken down; reads go on, commits are refused until the store is reopened",

@@ -20,7 +20,8 @@
 //     what was written, and a request that was told to have no effect has none.
 //
 // AEDB_SEED=n runs the one seed n and prints its whole history; AEDB_LONG=1 runs
-// many more. What fails prints its seed and how the history ended.
+// many more, from AEDB_SEED on. What fails prints its seed and how the history
+// ended. A seed means the same history as long as nothing here draws otherwise.
 package simulation
 
 import (

@@ -13,7 +13,6 @@ import (
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/recovery"
-	"github.com/empyrealapp/aedb-go/state"
 	"github.com/empyrealapp/aedb-go/vfs"
 	"github.com/empyrealapp/aedb-go/walwriter"
 )
@@ -395,23 +394,13 @@ func (w *world) tryOpen() error {
 	if w.cfg.Durability == pipeline.Full {
 		storage.Prezero = w.zeros
 	}
-	log, segment, err := found.OpenLog(storage)
+	log, segment, unsynced, err := pipeline.OpenLog(found, storage, w.cfg.Durability)
 	if err != nil {
 		return err
 	}
 	image := found.Working.Freeze()
-	unsynced := &pipeline.Unsynced{Durable: image.Seq(), Image: image}
-	if found.Durable < image.Seq() {
-		if w.cfg.Durability == pipeline.Full {
-			if err := log.File().Sync(); err != nil {
-				return errors.Join(err, log.Close())
-			}
-		} else {
-			unsynced = &pipeline.Unsynced{Durable: found.Durable, Image: found.Checkpoint, Bytes: int64(len(found.Active.Doubtful))}
-			if unsynced.Image == nil {
-				unsynced.Image = state.NewWorking().Freeze()
-			}
-		}
+	if unsynced == nil {
+		unsynced = &pipeline.Unsynced{Durable: image.Seq(), Image: image}
 	}
 	keeper := checkpointer.New(checkpointer.Config{
 		FS: w.disk, Dir: dir, Clock: w.clock, Kept: w.kept,
