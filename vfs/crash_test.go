@@ -382,6 +382,16 @@ func TestTornWriteOfTheSameBytesHarmsOnlyWhatWasNotDurable(t *testing.T) {
 	}
 }
 
+func TestTornWriteLeavesWhatASectorHeldAndWasGivenAgain(t *testing.T) {
+	for seed := range uint64(100) {
+		m := NewMem()
+		require.NoError(t, m.WriteFile("f", []byte("0123456789")))
+		write(t, openRW(t, m, "f"), "456789"+strings.Repeat("n", 1000), 4)
+		b := text(t, m.Crash(TornLastWrite(seed)), "f")
+		require.Equal(t, "0123456789", b[:10], "seed %d: either state of the sector begins so", seed)
+	}
+}
+
 func TestTornFateLeavesSyncedWritesWhole(t *testing.T) {
 	for seed := range uint64(20) {
 		m := NewMem()
