@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
+	"slices"
 	"syscall"
 
 	"github.com/empyrealapp/aedb-go/vfs"
@@ -88,6 +89,11 @@ func randomFate(rng *rand.Rand) vfs.Fate {
 		return vfs.Fate{Data: vfs.DataLost, Entries: vfs.EntriesKept}
 	}
 	return vfs.TornLastWrite(seed)
+}
+
+// exists tells whether the store has a file.
+func exists(mem *vfs.Mem, name string) bool {
+	return slices.Contains(mem.Names(), path.Join(dir, name))
 }
 
 // flip changes a bit in the middle of a file of the store.

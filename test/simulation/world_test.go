@@ -221,13 +221,13 @@ func (w *world) lookBack() error {
 	oldest, newest := e.history.Oldest(), e.heads.Visible().Seq()
 	seq := oldest + w.rng.Uint64N(newest-oldest+1)
 	image, err := e.history.At(seq)
-	if err == nil {
-		err = w.model.compare(image)
+	if err != nil {
+		return fmt.Errorf("look back to %d, from %d to %d: %w", seq, oldest, newest, err)
 	}
-	if err != nil || image.Seq() != seq {
-		return fmt.Errorf("the state at %d of %d to %d: %w", seq, oldest, newest, err)
+	if image.Seq() != seq {
+		return fmt.Errorf("the state at %d is that at %d", seq, image.Seq())
 	}
-	return nil
+	return w.model.compare(image)
 }
 
 // lookAtDisk recovers what a power loss would leave at this moment, twice: the second
@@ -240,15 +240,20 @@ func (w *world) lookAtDisk() error {
 		return fmt.Errorf("what a power loss (%v) would leave: %w", fate, err)
 	}
 	seq := first.Working.Seq()
-	if list := first.Manifest.Checkpoints; len(list) > 1 {
+	// An opening that could not read the newest manifest has gone by the one before,
+	// which may list a checkpoint that is gone.
+	if list := first.Manifest.Checkpoints; len(list) > 1 && exists(mem, list[len(list)-2].File) {
 		w.met["checkpoint damaged"]++
 		if err := flip(mem, list[len(list)-1].File); err != nil {
 			return err
 		}
 	}
 	second, err := w.recover(mem, seq)
-	if err != nil || second.Working.Seq() != seq {
+	if err != nil {
 		return fmt.Errorf("what a power loss (%v) would leave, recovered again after %d: %w", fate, seq, err)
+	}
+	if again := second.Working.Seq(); again != seq {
+		return fmt.Errorf("recovered %d, and the second time %d", seq, again)
 	}
 	w.trace.add(fmt.Sprintf("it would be %d", seq))
 	return nil
