@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path"
@@ -16,43 +17,55 @@ const dir = "store"
 // mishap is what will happen to a file operation to come.
 type mishap struct {
 	kind  vfs.OpKind
-	any   bool  // whatever the operation
-	after int64 // so many of the kind
+	any   bool  // that changes something, whatever the kind
+	after int64 // so many of them
 	fault vfs.Fault
 }
+
+// errKilled is what a process would be told of the operations after its end.
+var errKilled = errors.New("the process was killed")
 
 // disk is a simulated disk, on which one mishap at a time can be made to happen.
 type disk struct {
 	*vfs.Mem
 	pending *mishap
-	// lost is true when the power went in the middle of something, failed when an
-	// operation was made to fail.
-	lost, failed bool
+	// What has happened to the process that uses it: the power was lost or it was
+	// killed, in the middle of something, or an operation has failed.
+	lost, killed, failed bool
 }
 
 func newDisk(mem *vfs.Mem) *disk {
 	d := &disk{Mem: mem}
-	mem.SetInjector(func(op vfs.Op) vfs.Fault {
-		m := d.pending
-		if m == nil || !(op.Kind == m.kind || m.any && op.Kind.Mutates()) {
-			return vfs.Fault{}
-		}
-		if m.after--; m.after > 0 {
-			return vfs.Fault{}
-		}
-		d.pending, d.lost, d.failed = nil, m.fault.CrashNow, true
-		return m.fault
-	})
+	mem.SetInjector(d.inject)
 	return d
 }
 
-// randomMishap draws an operation that will fail, or the moment of a power loss
-// within the operations that follow.
+func (d *disk) inject(op vfs.Op) vfs.Fault {
+	if d.killed {
+		return vfs.Fault{Err: errKilled}
+	}
+	m := d.pending
+	if m == nil || !(op.Kind == m.kind || m.any && op.Kind.Mutates()) {
+		return vfs.Fault{}
+	}
+	if m.after--; m.after > 0 {
+		return vfs.Fault{}
+	}
+	d.pending = nil
+	d.lost, d.killed, d.failed = m.fault.CrashNow, m.fault.Err == errKilled, true
+	return m.fault
+}
+
+// randomMishap draws an operation that will fail, or the end of the process or of
+// the power before one of the next operations.
 func randomMishap(rng *rand.Rand) *mishap {
 	m := &mishap{after: 1 + rng.Int64N(6)}
 	switch n := rng.IntN(10); {
-	case n < 3:
-		m.any, m.after, m.fault.CrashNow = true, 1+rng.Int64N(25), true
+	case n < 4:
+		m.any, m.after = true, 1+rng.Int64N(25)
+		if m.fault.CrashNow = n > 0; n == 0 {
+			m.fault.Err = errKilled
+		}
 	case n < 6:
 		m.kind, m.fault = vfs.OpSync, vfs.Fault{Err: syscall.EIO, DropUnsynced: rng.IntN(2) == 0}
 	case n < 8:
@@ -65,12 +78,10 @@ func randomMishap(rng *rand.Rand) *mishap {
 }
 
 func (m *mishap) String() string {
-	switch {
-	case m.fault.CrashNow:
-		return fmt.Sprintf("power loss within %d operations", m.after)
-	default:
-		return fmt.Sprintf("%v %d will fail: %v", m.kind, m.after, m.fault.Err)
+	if m.fault.CrashNow {
+		return fmt.Sprintf("the power will go at operation %d", m.after)
 	}
+	return fmt.Sprintf("%v %d will fail: %v", m.kind, m.after, m.fault.Err)
 }
 
 // randomFate draws what a power loss leaves of what was not synced.

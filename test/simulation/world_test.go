@@ -128,6 +128,9 @@ func (w *world) do(c choice) error {
 	case w.disk.lost:
 		w.met["power lost in the middle"]++
 		return w.powerLoss()
+	case w.disk.killed:
+		w.met["killed in the middle"]++
+		return w.kill()
 	}
 	if err := w.engine.watch(); err != nil {
 		return err
@@ -296,27 +299,32 @@ func (w *world) await() bool {
 // close ends the engine in an orderly way: stage after stage says its last.
 func (w *world) close() error {
 	e := w.engine
-	last := []func(){
-		func() {},
-		func() {
+	last := []func() error{
+		func() error { return nil },
+		func() error {
 			if rest := e.outlet.Rest(); rest != nil {
-				e.written.messages = append(e.written.messages, rest)
+				return e.written.put(rest)
 			}
+			return nil
 		},
-		func() { e.performSync(e.stage("fsyncer"), e.fsyncer.Last()) },
-		func() {
+		func() error { e.performSync(e.stage("fsyncer"), e.fsyncer.Last()); return nil },
+		func() error {
 			if report := e.publisher.Report(1); report != nil {
-				e.progress.messages = append(e.progress.messages, report)
+				return e.progress.put(report)
 			}
+			return nil
 		},
-		func() {
+		func() error {
 			if w.cfg.CheckpointOnClose {
 				e.takeCheckpoint(e.stage("checkpointer"), nil)
 			}
+			return nil
 		},
 	}
 	for _, say := range last {
-		say()
+		if err := say(); err != nil {
+			return err
+		}
 		if err := w.drain(); err != nil || w.engine != e {
 			return err
 		}
@@ -374,10 +382,9 @@ func (w *world) open() error {
 			w.trace.add("power lost while opening: " + fate.String())
 			w.disk = newDisk(w.disk.Crash(fate))
 			w.written = w.promised
-		case err == nil:
+		case err == nil && !w.disk.killed:
 			return nil
 		case w.disk.failed:
-			w.disk.failed = false
 			w.met["failed to open"]++
 			w.trace.add("failed to open: " + string(errs.CodeOf(err)))
 		default:
@@ -387,7 +394,7 @@ func (w *world) open() error {
 }
 
 func (w *world) tryOpen() error {
-	w.disk.failed = false
+	w.disk.killed, w.disk.failed = false, false
 	if err := w.disk.MkdirAll(dir); err != nil {
 		return err
 	}
