@@ -20,9 +20,10 @@ type Outlet struct {
 // that has been performed. Either is nil if there is nothing for it.
 func (o *Outlet) Pass(p *Plan, w *msgs.Written) (*msgs.Publication, *msgs.Written) {
 	var publication *msgs.Publication
-	if o.SyncFirst {
+	switch {
+	case o.SyncFirst:
 		w.Epochs = p.Epochs
-	} else {
+	case len(p.Epochs) > 0:
 		publication = &msgs.Publication{Epochs: p.Epochs}
 	}
 	if o.unsaid != nil {

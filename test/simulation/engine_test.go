@@ -36,6 +36,7 @@ type engine struct {
 	heads     *publisher.Heads
 	history   *publisher.History
 	log       *walwriter.Log
+	writer    *walwriter.Writer
 	outlet    *walwriter.Outlet
 	fsyncer   *walwriter.Fsyncer
 	publisher *publisher.Publisher
@@ -78,7 +79,7 @@ func start(w *world, working *state.Working, unsynced *pipeline.Unsynced, log *w
 		executor:     &executor.Executor{Limits: limits},
 		heads:        publisher.ResumedHeads(image, unsynced.Durable, unsynced.Image),
 		history:      publisher.NewHistory(image, cfg.HistoryCommits, cfg.HistoryBytes),
-		log:          log, outlet: &rules.Outlet, fsyncer: fsyncer, keeper: keeper,
+		log:          log, writer: writer, outlet: &rules.Outlet, fsyncer: fsyncer, keeper: keeper,
 		publisher: publisher.Resume(rules.Publish, unsynced.Durable, image),
 		calls:     map[*msgs.Ticket]*call{}, inFile: map[msgs.File]uint64{log.File(): image.Seq()},
 		visible: image.Seq(), durable: unsynced.Durable, synced: unsynced.Durable,
@@ -86,7 +87,7 @@ func start(w *world, working *state.Working, unsynced *pipeline.Unsynced, log *w
 	e.stages = []*stage{
 		e.sequencerStage(sequencer.New(cfg.EpochBytes, image.Micros())),
 		e.applierStage(applier.New(e.executor, cfg.Window, working, image)),
-		e.writerStage(writer),
+		e.writerStage(),
 		e.fsyncerStage(),
 		e.publisherStage(),
 		e.checkpointerStage(),
@@ -164,41 +165,46 @@ func closeRetired(w *msgs.Written) {
 	}
 }
 
-func (e *engine) writerStage(logic *walwriter.Writer) *stage {
+func (e *engine) writerStage() *stage {
 	s := &stage{name: "writer", waiting: func() bool { return len(e.changes.messages) > 0 }}
 	s.take = func() error {
 		batch := e.changes.takeUpTo(maxGather, e.w.rng.IntN)
 		s.fail = func(cause error) { abortWritten(batch, cause) }
-		plan, err := logic.Step(e.w.now, batch)
+		plan, err := e.writer.Step(e.w.now, batch)
 		if err != nil {
 			return err
 		}
-		s.then(fmt.Sprintf("writes up to %d, %d bytes, %d sealed", plan.LastSeq, plan.Bytes, len(plan.Sealed)), func() error {
-			e.w.attempted = max(e.w.attempted, plan.LastSeq)
-			written, err := e.log.Perform(plan)
-			if err != nil {
-				return err
-			}
-			e.w.written, e.inFile[written.File] = plan.LastSeq, plan.LastSeq
-			publication, written := e.outlet.Pass(plan, written)
-			if publication != nil {
-				send(e, s, &e.publications, publication, func(cause error) {
-					closeRetired(written)
-					abortWritten(plan.Epochs, cause)
-				})
-			}
-			if written != nil {
-				send(e, s, &e.written, written, func(cause error) {
-					closeRetired(written)
-					abortWritten(written.Epochs, cause)
-				})
-			}
-			return nil
-		})
+		e.write(s, plan)
 		return nil
 	}
 	s.abandon = func(cause error) { abortWritten(e.changes.messages, cause) }
 	return s
+}
+
+// write performs a plan and tells of it.
+func (e *engine) write(s *stage, plan *walwriter.Plan) {
+	s.then(fmt.Sprintf("writes up to %d, %d bytes, %d sealed", plan.LastSeq, plan.Bytes, len(plan.Sealed)), func() error {
+		e.w.attempted = max(e.w.attempted, plan.LastSeq)
+		written, err := e.log.Perform(plan)
+		if err != nil {
+			return err
+		}
+		e.w.written, e.inFile[written.File] = plan.LastSeq, plan.LastSeq
+		publication, written := e.outlet.Pass(plan, written)
+		if publication != nil {
+			send(e, s, &e.publications, publication, func(cause error) {
+				closeRetired(written)
+				abortWritten(plan.Epochs, cause)
+			})
+		}
+		if written != nil {
+			send(e, s, &e.written, written, func(cause error) {
+				closeRetired(written)
+				abortWritten(written.Epochs, cause)
+			})
+		}
+		return nil
+	})
 }
 
 func (e *engine) fsyncerStage() *stage {

@@ -302,10 +302,13 @@ func (w *world) close() error {
 	last := []func() error{
 		func() error { return nil },
 		func() error {
-			if rest := e.outlet.Rest(); rest != nil {
+			plan, err := e.writer.Last(w.now)
+			if plan != nil {
+				e.write(e.stage("writer"), plan)
+			} else if rest := e.outlet.Rest(); rest != nil {
 				return e.written.put(rest)
 			}
-			return nil
+			return err
 		},
 		func() error { e.performSync(e.stage("fsyncer"), e.fsyncer.Last()); return nil },
 		func() error {
