@@ -75,6 +75,24 @@ func TestVolatileCommitIsVisibleAtOnceAndNeverWritten(t *testing.T) {
 	}
 }
 
+func TestRefusalBehindAVolatileCommitIsAnswered(t *testing.T) {
+	for name, cfg := range modes() {
+		t.Run(name, func(t *testing.T) {
+			db, app := openWith(t, cfg)
+			defer func() { require.NoError(t, db.Close(context.Background())) }()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, err := app.CommitEnvelope(ctx, volatile(app, "k", "1"), aedb.Visible)
+			require.NoError(t, err)
+			_, err = app.CommitEnvelope(ctx, aedb.Envelope{
+				Assertions: []aedb.Assertion{app.KeyExists([]byte("k"), false)},
+				Mutations:  []aedb.Mutation{app.KvSet([]byte("k"), []byte("2"))},
+			}, aedb.Visible)
+			require.Equal(t, errs.CodeAssertionFailed, errs.CodeOf(err))
+		})
+	}
+}
+
 func TestVolatileCommitIsLostByACrash(t *testing.T) {
 	ctx := context.Background()
 	for name, cfg := range modes() {

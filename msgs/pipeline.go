@@ -99,15 +99,15 @@ func (e *Epoch) Prepare() {
 	e.Answers = make([]Answer, len(e.Requests))
 }
 
-// Unlogged reports whether the epoch has commits, and the log need not have any of
-// them.
+// Unlogged reports whether the log need not have any commit of the epoch: all are
+// volatile, or there are none.
 func (e *Epoch) Unlogged() bool {
 	for i := range e.Sets {
 		if !e.Sets[i].Volatile {
 			return false
 		}
 	}
-	return len(e.Sets) > 0
+	return true
 }
 
 // LastSeq returns the seq of the image after the epoch.

@@ -143,7 +143,7 @@ func (h *Heads) Publish(r Release, history *History) {
 		if len(e.Sets) > 0 {
 			history.Add(e.Sets, e.Image.(*state.Image))
 		}
-		if len(e.Sets) > 0 && !e.Unlogged() {
+		if !e.Unlogged() {
 			h.logged.Store(e.LastSeq())
 		}
 	}

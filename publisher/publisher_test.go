@@ -71,6 +71,15 @@ func TestEpochIsPublishedWhenItsRuleIsMet(t *testing.T) {
 	}
 }
 
+func TestRefusalBehindAVolatileCommitWaitsOnlyForWhatIsLogged(t *testing.T) {
+	chain := newChain()
+	first, volatile, refused := chain.epoch(1), chain.epoch(1), chain.epoch(0)
+	volatile.Sets[0].Volatile = true
+	p := New(Rule{SyncFirst: true}, 0)
+	require.Empty(t, p.Step([]*msgs.Publication{{Epochs: []*msgs.Epoch{first, volatile, refused}}}).Epochs)
+	require.Equal(t, []*msgs.Epoch{first, volatile, refused}, p.Step([]*msgs.Publication{{Durable: 1}}).Epochs)
+}
+
 func TestVolatileEpochWaitsOnlyForThoseBeforeIt(t *testing.T) {
 	chain := newChain()
 	first, volatile, flushed := chain.epoch(1), chain.epoch(1), chain.epoch(1)

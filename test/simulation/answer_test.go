@@ -91,11 +91,12 @@ func (e *engine) published(r publisher.Release) error {
 		if err := e.w.model.compare(image); err != nil {
 			return err
 		}
-		if (epoch.MustSync || e.w.cfg.Durability == pipeline.Full) && at > e.synced {
-			return fmt.Errorf("commit %d is published, but synced is %d", at, e.synced)
+		logged := e.w.model.logged(at)
+		if (epoch.MustSync || e.w.cfg.Durability == pipeline.Full) && logged > e.synced {
+			return fmt.Errorf("commit %d is published, but synced is %d", logged, e.synced)
 		}
-		if at > e.w.written {
-			return fmt.Errorf("commit %d is published, but written is %d", at, e.w.written)
+		if logged > e.w.written {
+			return fmt.Errorf("commit %d is published, but written is %d", logged, e.w.written)
 		}
 		for i := range epoch.Answers {
 			if c := e.calls[epoch.Answers[i].Ticket]; c.answers > 0 {
@@ -155,7 +156,7 @@ func (e *engine) judge(c *call) error {
 		return fmt.Errorf("the model says %q: %w", c.want.code, err)
 	case c.decided > e.visible:
 		return fmt.Errorf("it was decided on %d, but visible is %d", c.decided, e.visible)
-	case c.decided > e.durable && (c.flush || c.economic || e.w.cfg.Durability == pipeline.Full):
+	case e.w.model.logged(c.decided) > e.durable && (c.flush || c.economic || e.w.cfg.Durability == pipeline.Full):
 		return fmt.Errorf("it was decided on %d, but durable is %d", c.decided, e.durable)
 	case err != nil:
 		return nil
@@ -199,7 +200,7 @@ func (e *engine) settled() error {
 	if n := len(e.open) + len(e.replies); n > 0 {
 		return fmt.Errorf("%d requests and %d checkpoints are never answered", len(e.open), len(e.replies))
 	}
-	if e.cause == nil && e.w.cfg.Durability != pipeline.OsBuffered && e.durable < e.visible {
+	if e.cause == nil && e.w.cfg.Durability != pipeline.OsBuffered && e.durable < e.w.model.logged(e.visible) {
 		return fmt.Errorf("visible is %d, but durable stays %d", e.visible, e.durable)
 	}
 	return nil

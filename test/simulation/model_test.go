@@ -43,6 +43,7 @@ type database struct {
 	touched    map[string]uint64 // when a key was last written or removed
 	tables     map[string]table
 	remembered map[byte]memory
+	volatile   bool // the commit that led here is not in the log
 }
 
 func (d database) clone() database {
@@ -66,7 +67,7 @@ type model struct {
 }
 
 func newModel() *model {
-	empty := database{map[string]entry{}, map[string]uint64{}, map[string]table{}, map[byte]memory{}}
+	empty := database{map[string]entry{}, map[string]uint64{}, map[string]table{}, map[byte]memory{}, false}
 	return &model{past: []database{empty}, digests: map[uint64][32]byte{}}
 }
 
@@ -74,10 +75,43 @@ func (m *model) seq() uint64 { return uint64(len(m.past) - 1) }
 
 func (m *model) head() database { return m.past[m.seq()] }
 
-// rewind forgets the commits above a seq: a crash has undone them.
-func (m *model) rewind(seq uint64) {
-	m.past = m.past[:seq+1]
-	maps.DeleteFunc(m.digests, func(at uint64, _ [32]byte) bool { return at > seq })
+// logged returns the last commit up to a seq that the log has to hold.
+func (m *model) logged(seq uint64) uint64 {
+	for m.past[seq].volatile {
+		seq--
+	}
+	return seq
+}
+
+// left returns what is left at a seq when everything has to be made again from a
+// checkpoint and the log, and whether that is all there was.
+func (m *model) left(checkpoint, seq uint64) (d database, whole bool) {
+	d, whole = m.past[seq].clone(), true
+	d.keys, d.volatile = maps.Clone(m.past[checkpoint].keys), m.past[seq].volatile
+	for at := checkpoint + 1; at <= seq; at++ {
+		if m.past[at].volatile {
+			whole = false
+			continue
+		}
+		for key, touched := range m.past[at].touched {
+			if touched != at {
+				continue
+			}
+			if e, there := m.past[at].keys[key]; there {
+				d.keys[key] = e
+			} else {
+				delete(d.keys, key)
+			}
+		}
+	}
+	return d, whole
+}
+
+// rewind makes what was left at a seq the present: a crash has undone the rest.
+func (m *model) rewind(checkpoint, seq uint64) {
+	d, whole := m.left(checkpoint, seq)
+	m.past = append(m.past[:seq], d)
+	maps.DeleteFunc(m.digests, func(at uint64, _ [32]byte) bool { return at > seq || at == seq && !whole })
 }
 
 // answer is what the model says to a request.
@@ -108,6 +142,7 @@ func (m *model) execute(q *request) answer {
 		}
 	}
 	next := head.clone()
+	next.volatile = q.volatile
 	for _, o := range q.ops {
 		if code := next.apply(o, seq+1); code != "" {
 			return answer{code: code, seq: seq}
@@ -221,15 +256,18 @@ func (m *model) compare(image *state.Image) error {
 	if image.Seq() < setupSeq {
 		return nil // the schema is on its way
 	}
-	want := m.past[image.Seq()]
+	return m.past[image.Seq()].compare(image)
+}
+
+func (d database) compare(image *state.Image) error {
 	scope, err := image.Catalog().Scope(project, scopeName)
 	if err != nil {
 		return err
 	}
-	if n := image.Len(scope.ID); n != len(want.keys) {
-		return fmt.Errorf("%d keys at %d, the model has %d", n, image.Seq(), len(want.keys))
+	if n := image.Len(scope.ID); n != len(d.keys) {
+		return fmt.Errorf("%d keys at %d, the model has %d", n, image.Seq(), len(d.keys))
 	}
-	for key, e := range want.keys {
+	for key, e := range d.keys {
 		raw, version, _ := image.Get(scope.ID, []byte(key))
 		created, payload, err := record.SplitKV(raw)
 		if got := (entry{string(payload), created, version}); err != nil || got != e {
@@ -239,12 +277,12 @@ func (m *model) compare(image *state.Image) error {
 	tables := 0
 	for t := range image.Catalog().Tables(scope) {
 		tables++
-		if err := want.tables[t.Name].compare(image, t); err != nil {
+		if err := d.tables[t.Name].compare(image, t); err != nil {
 			return fmt.Errorf("at %d: %w", image.Seq(), err)
 		}
 	}
-	if tables != len(want.tables) {
-		return fmt.Errorf("%d tables at %d, the model has %d", tables, image.Seq(), len(want.tables))
+	if tables != len(d.tables) {
+		return fmt.Errorf("%d tables at %d, the model has %d", tables, image.Seq(), len(d.tables))
 	}
 	return nil
 }
@@ -282,20 +320,25 @@ func (r row) values(id int64) value.Row {
 	return value.Row{value.Int(id), unique, value.Int(r.amount)}
 }
 
-// recovered checks what was found on a disk, and makes it the present.
-func (m *model) recovered(image *state.Image) error {
-	if err := m.compare(image); err != nil {
-		return err
-	}
+// recovered checks what was made from a checkpoint and the log.
+func (m *model) recovered(image *state.Image, checkpoint uint64) error {
+	seq := image.Seq()
 	if found := invariant.Check(image); len(found) > 0 {
 		return fmt.Errorf("the recovered image is not sound: %v", found)
 	}
-	digest, known := m.digests[image.Seq()]
+	if seq < setupSeq {
+		return nil
+	}
+	d, whole := m.left(checkpoint, seq)
+	if err := d.compare(image); err != nil {
+		return fmt.Errorf("made from checkpoint %d: %w", checkpoint, err)
+	}
+	digest, known := m.digests[seq]
 	switch {
-	case !known && image.Seq() > 0:
-		return fmt.Errorf("recovered commit %d, which is not the end of an epoch", image.Seq())
-	case known && digest != image.Digest():
-		return fmt.Errorf("commit %d was recovered with another digest", image.Seq())
+	case !known:
+		return fmt.Errorf("recovered commit %d, which is not the end of an epoch", seq)
+	case whole && digest != image.Digest():
+		return fmt.Errorf("commit %d was recovered with another digest", seq)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/holiman/uint256"
@@ -82,11 +83,12 @@ type request struct {
 	reads    []read
 	key      byte // of idempotency, 0 for none
 	economic bool
+	volatile bool
 	flush    bool
 }
 
 // body tells requests apart that ask different things.
-func (q *request) body() string { return fmt.Sprint(q.ops, q.checks, q.economic) }
+func (q *request) body() string { return fmt.Sprint(q.ops, q.checks, q.economic, q.volatile) }
 
 // workload makes up requests.
 type workload struct {
@@ -128,8 +130,12 @@ func (w *workload) next(image *state.Image, seen database) *request {
 	if w.IntN(6) == 0 {
 		q.reads = append(q.reads, read{key: w.one("abc"), end: w.one("def"), ranged: true, version: image.Seq()})
 	}
-	if w.IntN(3) == 0 {
+	switch {
+	case w.IntN(3) == 0:
 		q.key = byte(1 + w.IntN(10))
+	case !q.economic && q.onlyKeys():
+		// What was derived from rows or remembered would not go with them.
+		q.volatile = w.IntN(3) == 0
 	}
 	if len(q.reads) == 0 {
 		w.past = append(w.past, q)
@@ -158,6 +164,11 @@ func (w *workload) op(seen database) op {
 	}
 	kinds := []opKind{opCreateTable, opCreateTable, opCreateTable, opDropTable, opCreateIndex, opDropIndex}
 	return op{kind: kinds[w.IntN(len(kinds))], table: name}
+}
+
+// onlyKeys tells whether the request writes key-value entries and nothing else.
+func (q *request) onlyKeys() bool {
+	return !slices.ContainsFunc(q.ops, func(o op) bool { return o.key == "" })
 }
 
 // object names what an operation is about.
@@ -241,6 +252,9 @@ func (q *request) envelope() *msgs.Envelope {
 	}
 	if q.economic {
 		env.WriteClass = msgs.Economic
+	}
+	if q.volatile {
+		env.WriteClass = msgs.Volatile
 	}
 	return env
 }

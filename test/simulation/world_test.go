@@ -430,7 +430,8 @@ func (w *world) tryOpen() error {
 
 	seq := image.Seq()
 	w.trace.add(fmt.Sprintf("opened at %d, durable %d", seq, unsynced.Durable))
-	w.model.rewind(seq)
+	w.model.rewind(found.Report.CheckpointSeq, seq)
+	w.model.digests[seq] = image.Digest()
 	w.written, w.attempted, w.disowned, w.micros = seq, seq, nil, image.Micros()
 	w.promised = max(w.promised, unsynced.Durable)
 	return nil
@@ -452,5 +453,5 @@ func (w *world) recover(mem *vfs.Mem, least uint64) (*recovery.Recovered, error)
 	if i := slices.IndexFunc(w.disowned, func(n uint64) bool { return n <= seq }); i >= 0 {
 		return nil, w.must(fmt.Errorf("recovered %d, but a caller was told that %d has no effect", seq, w.disowned[i]))
 	}
-	return found, w.must(w.model.recovered(found.Working.Freeze()))
+	return found, w.must(w.model.recovered(found.Working.Freeze(), found.Report.CheckpointSeq))
 }
