@@ -31,7 +31,7 @@ const (
 	Economic = msgs.Economic
 	// Volatile commits are visible at once and never logged: a crash loses them,
 	// and a Close without a checkpoint, unless a checkpoint has been taken since.
-	// They cannot define anything.
+	// They write keys only, and have no idempotency key.
 	Volatile = msgs.Volatile
 )
 

@@ -194,14 +194,37 @@ func TestManyVolatileCommitsTakeNextToNothingOfTheLog(t *testing.T) {
 	require.NoError(t, db.Close(ctx))
 }
 
-func TestVolatileCommitCannotDefineAnything(t *testing.T) {
+// Effects of later commits are worked out on what volatile ones have left, and have
+// to be sound without it.
+func TestVolatileCommitWritesNothingThatLaterCommitsBuildOn(t *testing.T) {
 	ctx := context.Background()
 	db, app := openWith(t, modes()["full"])
 	defer func() { require.NoError(t, db.Close(ctx)) }()
-	_, err := app.CommitEnvelope(ctx, aedb.Envelope{WriteClass: aedb.Volatile, Mutations: []aedb.Mutation{
-		app.DropTable("t"),
-	}}, aedb.Visible)
+	_, err := app.Commit(ctx, app.CreateTable("t", aedb.TableSpec{
+		Columns: []aedb.ColumnSpec{aedb.Column("id", aedb.TypeInteger)}, PrimaryKey: []string{"id"},
+	}))
+	require.NoError(t, err)
+	for name, m := range map[string]aedb.Mutation{
+		"row": app.Insert("t", aedb.Row{aedb.Int(1)}), "removal": app.Delete("t", aedb.Int(1)),
+		"counter": app.CounterAdd([]byte("c"), 1, 4, 0), "event": app.EmitEvent("topic", "key", "{}"),
+		"definition": app.DropTable("t"), "guarded row": aedb.If(app.Insert("t", aedb.Row{aedb.Int(1)}), app.KeyExists([]byte("k"), false)),
+	} {
+		_, err := app.CommitEnvelope(ctx, aedb.Envelope{WriteClass: aedb.Volatile, Mutations: []aedb.Mutation{m}}, aedb.Visible)
+		require.ErrorIs(t, err, errs.ErrValidation, name)
+		var at *aedb.MutationError
+		require.ErrorAs(t, err, &at, name)
+	}
+	keyed := volatile(app, "k", "1")
+	keyed.IdempotencyKey = &aedb.IdempotencyKey{1}
+	_, err = app.CommitEnvelope(ctx, keyed, aedb.Visible)
 	require.ErrorIs(t, err, errs.ErrValidation)
+
+	_, err = app.CommitEnvelope(ctx, aedb.Envelope{WriteClass: aedb.Volatile, Mutations: []aedb.Mutation{
+		app.KvSet([]byte("a"), nil), app.KvDel([]byte("b")), app.KvAddU64([]byte("n"), 1, aedb.TreatAsZero, aedb.RejectLimit),
+		app.KvAddI64([]byte("s"), -1, aedb.TreatAsZero, nil, nil), app.KvSetIfAbsent([]byte("c"), nil),
+		aedb.Check(app.RowExists("t", []aedb.Value{aedb.Int(1)}, false)),
+	}}, aedb.Visible)
+	require.NoError(t, err)
 }
 
 func TestFeedTellsVolatileCommitsFromMemoryAndMarksThemInTheLog(t *testing.T) {

@@ -30,6 +30,11 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 	if env.WriteClass > msgs.Volatile {
 		return nil, errs.New(errs.CodeValidation, "unknown write class %d", env.WriteClass)
 	}
+	if env.WriteClass == msgs.Volatile {
+		if err := checkVolatile(env); err != nil {
+			return nil, err
+		}
+	}
 	r := &msgs.Request{
 		Mutations: slices.Clone(env.Mutations), Assertions: env.Assertions, ReadSet: env.ReadSet,
 		Catalog: cat, WriteClass: env.WriteClass,
@@ -56,9 +61,6 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 		r.Size += sizeOf(op)
 		switch op := op.(type) {
 		case *msgs.Alter:
-			if r.WriteClass == msgs.Volatile {
-				return nil, errs.New(errs.CodeValidation, "a volatile commit cannot define anything: later commits would depend on it")
-			}
 			next, _, err := staged.Apply(op.Statement, 0)
 			switch {
 			case err == nil:

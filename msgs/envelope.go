@@ -17,8 +17,9 @@ const (
 	// durability mode.
 	Economic
 	// Volatile commits are visible at once and never logged: a crash loses them,
-	// unless a checkpoint has been taken since. They cannot define anything. For
-	// state that is made anew faster than it is worth keeping.
+	// unless a checkpoint has been taken since. They write keys, and nothing that
+	// later commits build on; they have no idempotency key. For state that is made
+	// anew faster than it is worth keeping.
 	Volatile
 )
 
