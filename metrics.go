@@ -132,7 +132,7 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 		AdmissionBlockedOps: c.AdmissionBlocked, AdmissionBlockedTime: c.AdmissionBlockedTime,
 		VisibleHeadSeq: c.VisibleSeq, DurableHeadSeq: c.DurableSeq, DurableHeadLag: c.VisibleSeq - c.DurableSeq,
 		StartupRecoveryTime: db.opened, StartupRecoveredSeq: db.report.Seq,
-		ActiveSnapshots:       db.snapshots.count(),
+		ActiveSnapshots:       db.reads.snapshots.count(),
 		KeyspaceResidentBytes: image.MemoryBytes(), KeyspaceEntries: image.Entries(),
 		LastCheckpointSeq: keeper.Seq, CheckpointFailures: keeper.Failures, WALBytesSinceCheckpoint: keeper.BytesSince,
 		WALPoisoned: db.pipeline.Cause() != nil,

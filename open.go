@@ -2,7 +2,6 @@ package aedb
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +18,6 @@ import (
 	"github.com/empyrealapp/aedb-go/feed"
 	"github.com/empyrealapp/aedb-go/locks"
 	"github.com/empyrealapp/aedb-go/pipeline"
-	"github.com/empyrealapp/aedb-go/reader"
 	"github.com/empyrealapp/aedb-go/recovery"
 	"github.com/empyrealapp/aedb-go/vfs"
 	"github.com/empyrealapp/aedb-go/walwriter"
@@ -30,22 +28,19 @@ const lockFile = "LOCK"
 
 // DB is an open store. All methods are safe for concurrent use.
 type DB struct {
-	cfg      Config // as it was opened; what can change is in tuning
-	tuning   atomic.Pointer[Tuning]
+	cfg      Config // as it was opened; what can change is in reads.tuning
 	dir      string
 	logger   Logger
 	clock    vfs.Clock
 	lock     io.Closer
 	pipeline *pipeline.Pipeline
 	keeper   *checkpointer.Checkpointer
-	sealer   *reader.Sealer
 	report   RecoveryReport
 	opened   time.Duration // how long opening took
 
-	snapshots snapshots
-	pins      pins
-	locks     *locks.Manager
-	feed      *feed.Feed
+	reads readable
+	locks *locks.Manager
+	feed  *feed.Feed
 
 	tuneMu   sync.Mutex // held by Tune
 	closing  atomic.Bool
@@ -90,7 +85,6 @@ func OpenNoAuthContext(ctx context.Context, dir string, cfg Config) (*DB, error)
 		return nil, err
 	}
 	db := &DB{cfg: cfg, dir: dir, logger: cfg.Logger, clock: cfg.Clock, lock: lock, closed: make(chan struct{})}
-	db.keepTuning(cfg.Tuning)
 	if err := db.start(ctx); err != nil {
 		return nil, errors.Join(err, db.unlock())
 	}
@@ -133,11 +127,7 @@ func (db *DB) start(ctx context.Context) error {
 	for _, w := range found.Report.Warnings {
 		db.logger.Warn("recovery", "dir", db.dir, "warning", w)
 	}
-	var key [32]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return errs.Wrap(errs.CodeInternal, err, "make the key for cursors")
-	}
-	if db.sealer, err = reader.NewSealer(key); err != nil {
+	if err := db.reads.init(db, cfg.Tuning); err != nil {
 		return err
 	}
 	storage := walwriter.Storage{FS: cfg.FS, Dir: db.dir, SegmentBytes: cfg.SegmentBytes}
@@ -207,8 +197,7 @@ func (db *DB) Close(ctx context.Context) error {
 	if db.closing.CompareAndSwap(false, true) {
 		db.locks.Close()
 		err := db.pipeline.Stop(ctx)
-		db.snapshots.closeAll()
-		db.pins.clear()
+		db.reads.close()
 		db.closeErr = errors.Join(err, db.unlock())
 		close(db.closed)
 		return db.closeErr
