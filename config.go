@@ -86,6 +86,13 @@ type Config struct {
 	// Locks bounds the object locks; see DB.Locks.
 	Locks locks.Limits
 
+	// DiskReserve is the room on the disk below which writes are refused with
+	// resource_exhausted; 64 MiB by default, 0 switches that off. Reads, flushes and
+	// checkpoints go on, and writes do as soon as there is room again. What is on its
+	// way then is still written, at most Pipeline.QueueBytes: a disk that is full
+	// under the log breaks the pipeline down.
+	DiskReserve int64
+
 	// SegmentBytes is the size at which a log segment is sealed; 64 MiB by
 	// default. A segment may exceed it by one epoch.
 	SegmentBytes int64
@@ -219,6 +226,7 @@ func DefaultConfig() Config {
 		},
 		Locks:          locks.Limits{Locks: 1 << 20, WaitersPerKey: 1 << 12, Wait: 30 * time.Second},
 		SegmentBytes:   64 << 20,
+		DiskReserve:    64 << 20,
 		FollowInterval: 50 * time.Millisecond,
 		Tuning: Tuning{
 			Limits: LimitsConfig{
@@ -300,6 +308,7 @@ func (c *Config) Validate() error {
 	positive(r.HistoryBytes, "Reads.HistoryBytes")
 
 	rule(c.IdempotencyAge >= 0, "IdempotencyAge", "0 or positive")
+	rule(c.DiskReserve >= 0, "DiskReserve", "0 or positive")
 	positive(c.SegmentBytes, "SegmentBytes")
 	rule(c.FollowInterval >= 0, "FollowInterval", "0 or positive")
 	rule(c.UpdateRetries >= 0, "UpdateRetries", "0 or positive")

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/empyrealapp/aedb-go/actors"
 	"github.com/empyrealapp/aedb-go/checkpointer"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/feed"
@@ -38,9 +39,11 @@ type DB struct {
 	report   RecoveryReport
 	opened   time.Duration // how long opening took
 
-	reads readable
-	locks *locks.Manager
-	feed  *feed.Feed
+	reads    readable
+	locks    *locks.Manager
+	feed     *feed.Feed
+	disk     diskWatch
+	watchers *actors.System // what runs beside the pipeline
 
 	tuneMu   sync.Mutex // held by Tune
 	closing  atomic.Bool
@@ -156,10 +159,29 @@ func (db *DB) start(ctx context.Context) error {
 		return errors.Join(err, log.Close())
 	}
 	db.feed = db.newFeed()
+	if err := db.watch(); err != nil {
+		return errors.Join(err, db.pipeline.Stop(ctx))
+	}
 	db.opened = time.Since(began)
 	db.logger.Info("store opened", "dir", db.dir, "seq", db.pipeline.Heads().Durable(),
 		"durability", cfg.Durability.String(), "took", db.opened.String())
 	return nil
+}
+
+// watch starts what runs beside the pipeline.
+func (db *DB) watch() (err error) {
+	w := &db.disk
+	w.fsys, w.dir, w.reserve, w.logger, w.hold = db.cfg.FS, db.dir, db.cfg.DiskReserve, db.logger, db.pipeline.Hold
+	w.free.Store(-1)
+	var workers []actors.Actor
+	if w.reserve > 0 {
+		w.look() // what is opened on a full disk does not begin with a write
+		workers = append(workers, &actors.Worker{Name: "disk watch", Run: w.run})
+	}
+	db.watchers, err = actors.Start(func(cause error) {
+		db.logger.Error("the disk is no longer watched", "dir", db.dir, "cause", cause.Error(), "stack", stackOf(cause))
+	}, workers...)
+	return err
 }
 
 // prezero is how far ahead of the frames zeros are written in Full mode, in which
@@ -196,6 +218,8 @@ func (db *DB) Dir() string { return db.dir }
 func (db *DB) Close(ctx context.Context) error {
 	if db.closing.CompareAndSwap(false, true) {
 		db.locks.Close()
+		// Watchers end at once, and a failure of theirs has been logged.
+		_ = db.watchers.Stop(context.Background())
 		err := db.pipeline.Stop(ctx)
 		db.reads.close()
 		db.closeErr = errors.Join(err, db.unlock())

@@ -2,8 +2,10 @@ package aedb
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/follower"
@@ -109,6 +111,34 @@ func (r *Reader) WaitSeq(ctx context.Context, seq uint64) error {
 		return err
 	}
 	return r.follower.Wait(ctx, seq)
+}
+
+// Health returns how the reader is now. It waits for nothing, and also works after
+// Close.
+func (r *Reader) Health() ReaderHealth {
+	s := r.follower.Shown()
+	now := r.cfg.Clock.Now()
+	since := func(t time.Time) time.Duration { return max(0, now.Sub(t)) }
+	h := ReaderHealth{
+		State: HealthOK, Cause: s.Err,
+		VisibleSeq: s.Image.Seq(), DurableSeq: s.DurableSeq,
+		SinceLook: since(s.Looked), SinceProgress: since(s.Progress), Loads: s.Loads,
+	}
+	if micros := s.Image.Micros(); micros != 0 {
+		h.CommitAge = since(time.UnixMicro(micros))
+	}
+	var damage *follower.Damage
+	if errors.As(s.Err, &damage) {
+		h.File, h.Offset = damage.File, damage.Offset
+	}
+	if h.Cause != nil {
+		h.State = HealthDegraded
+	}
+	if err := r.alive(); err != nil {
+		h.State, h.Cause = HealthClosed, err
+	}
+	h.Reason = reason(h.Cause)
+	return h
 }
 
 // Digest is DB.Digest of what the reader shows.
