@@ -24,6 +24,9 @@ import (
 // recovery finds; a power cut can undo it, but for one who reads a file system that
 // survives it. AtDurable shows the newest kept state that nothing can undo. As the log
 // tells of a sync only with the next frame, it stays behind on a store that rests.
+//
+// Of Volatile commits the log has only the seqs: a reader shows what they wrote once
+// it loads a checkpoint made after them.
 type Reader struct {
 	cfg      Config
 	dir      string

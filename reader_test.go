@@ -487,3 +487,48 @@ func TestReaderGoesBackWithALogThatLostItsEnd(t *testing.T) {
 
 // swapped is a file system that a reader sees another one through.
 type swapped struct{ vfs.FS }
+
+func TestReaderSeesVolatileCommitsWithTheNextCheckpoint(t *testing.T) {
+	ctx := context.Background()
+	cfg := readerConfig(vfs.NewMem())
+	db, err := aedb.OpenNoAuth("store", cfg)
+	require.NoError(t, err)
+	_, err = db.NoAuth().CreateProject(ctx, "p")
+	require.NoError(t, err)
+	app := db.NoAuth().Scope("p", "app")
+	r, err := aedb.OpenReader(ctx, "store", cfg)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	set := func(key string, class aedb.WriteClass) {
+		_, err := app.CommitEnvelope(ctx, aedb.Envelope{
+			Mutations: []aedb.Mutation{app.KvSet([]byte(key), []byte("v"))}, WriteClass: class,
+		}, aedb.Visible)
+		require.NoError(t, err)
+	}
+	shows := func(r *aedb.Reader, key string) bool {
+		_, ok, err := r.NoAuth().Scope("p", "app").KV().Get(ctx, []byte(key))
+		require.NoError(t, err)
+		return ok
+	}
+	for range 3 {
+		set("volatile", aedb.Volatile)
+	}
+	_, err = r.Refresh(ctx)
+	require.NoError(t, err)
+	set("lasting", aedb.Standard)
+	require.NoError(t, r.WaitSeq(ctx, db.Heads().VisibleSeq))
+	require.True(t, shows(r, "lasting"))
+	require.False(t, shows(r, "volatile"))
+	set("volatile", aedb.Volatile)
+	_, err = db.Checkpoint(ctx)
+	require.NoError(t, err)
+	late, err := aedb.OpenReader(ctx, "store", cfg)
+	require.NoError(t, err)
+	require.True(t, shows(late, "volatile"))
+	_, err = r.Refresh(ctx)
+	require.NoError(t, err)
+	require.NoError(t, late.Close())
+	require.NoError(t, db.Close(ctx))
+	_, err = r.Refresh(ctx)
+	require.NoError(t, err)
+}
