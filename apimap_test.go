@@ -13,9 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// exported returns the exported names of a package, methods as Type.Method.
+// exported returns the exported names of a package, methods as Type.Method, also
+// those that a type has from one it embeds.
 func exported(t *testing.T, dir string) map[string]bool {
-	names := map[string]bool{}
+	names, embedded := map[string]bool{}, map[string]string{}
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	require.NoError(t, err)
 	for _, name := range files {
@@ -43,6 +44,9 @@ func exported(t *testing.T, dir string) map[string]bool {
 					switch s := s.(type) {
 					case *ast.TypeSpec:
 						names[s.Name.Name] = true
+						if inner := embeds(s); inner != "" {
+							embedded[s.Name.Name] = inner
+						}
 					case *ast.ValueSpec:
 						for _, id := range s.Names {
 							names[id.Name] = true
@@ -52,7 +56,24 @@ func exported(t *testing.T, dir string) map[string]bool {
 			}
 		}
 	}
+	for outer, inner := range embedded {
+		for name := range names {
+			if method, ok := strings.CutPrefix(name, inner+"."); ok {
+				names[outer+"."+method] = true
+			}
+		}
+	}
 	return names
+}
+
+// embeds returns the type of the same package that a struct type embeds first, or "".
+func embeds(s *ast.TypeSpec) string {
+	if of, ok := s.Type.(*ast.StructType); ok && len(of.Fields.List) > 0 && of.Fields.List[0].Names == nil {
+		if id, ok := of.Fields.List[0].Type.(*ast.Ident); ok {
+			return id.Name
+		}
+	}
+	return ""
 }
 
 // TestTheMapOfNamesNamesWhatExists keeps the right column of docs/api-map.md in

@@ -40,7 +40,7 @@ type IndexInfo struct {
 }
 
 // Projects lists all projects by name, at the latest snapshot.
-func (s *Session) Projects() ([]ProjectInfo, error) {
+func (s *ReadSession) Projects() ([]ProjectInfo, error) {
 	src, err := s.latest()
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (s *Session) Projects() ([]ProjectInfo, error) {
 }
 
 // Scopes lists the scopes of a project by name.
-func (s *Session) Scopes(project string) ([]ScopeInfo, error) {
+func (s *ReadSession) Scopes(project string) ([]ScopeInfo, error) {
 	src, err := s.latest()
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (s *Session) Scopes(project string) ([]ScopeInfo, error) {
 }
 
 // Tables describes the tables of the scope, by name.
-func (s *Scope) Tables() ([]TableInfo, error) {
+func (s *ReadScope) Tables() ([]TableInfo, error) {
 	src, err := s.session.latest()
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (s *Scope) Tables() ([]TableInfo, error) {
 }
 
 // Describe returns the description of one table.
-func (s *Scope) Describe(table string) (TableInfo, error) {
+func (s *ReadScope) Describe(table string) (TableInfo, error) {
 	src, err := s.session.latest()
 	if err != nil {
 		return TableInfo{}, err
@@ -101,11 +101,8 @@ func (s *Scope) Describe(table string) (TableInfo, error) {
 	return describe(src, t), nil
 }
 
-func (s *Session) latest() (snapshot, error) {
-	if err := s.usable(); err != nil {
-		return snapshot{}, err
-	}
-	image, err := s.db.image(AtLatest)
+func (s *ReadSession) latest() (snapshot, error) {
+	image, err := s.image(AtLatest)
 	return snapshot{Source: image, image: image}, err
 }
 

@@ -86,9 +86,20 @@ type Config struct {
 	// Locks bounds the object locks; see DB.Locks.
 	Locks locks.Limits
 
+	// DiskReserve is the room on the disk below which writes are refused with
+	// resource_exhausted; 64 MiB by default, 0 switches that off. Reads, flushes and
+	// checkpoints go on, and writes do as soon as there is room again. What is on its
+	// way then is still written, at most Pipeline.QueueBytes: a disk that is full
+	// under the log breaks the pipeline down.
+	DiskReserve int64
+
 	// SegmentBytes is the size at which a log segment is sealed; 64 MiB by
 	// default. A segment may exceed it by one epoch.
 	SegmentBytes int64
+
+	// FollowInterval is the time between two looks of a Reader at the log; 50 ms by
+	// default. With 0 it looks only when Refresh or WaitSeq ask for it.
+	FollowInterval time.Duration
 
 	// Tuning is what may also be changed later.
 	Tuning
@@ -213,8 +224,10 @@ func DefaultConfig() Config {
 			ApplierQueue: 1, WriterQueue: 1, FsyncerQueue: 4, PublisherQueue: 64,
 			EpochCommits: 1024, EpochBytes: 8 << 20,
 		},
-		Locks:        locks.Limits{Locks: 1 << 20, WaitersPerKey: 1 << 12, Wait: 30 * time.Second},
-		SegmentBytes: 64 << 20,
+		Locks:          locks.Limits{Locks: 1 << 20, WaitersPerKey: 1 << 12, Wait: 30 * time.Second},
+		SegmentBytes:   64 << 20,
+		DiskReserve:    64 << 20,
+		FollowInterval: 50 * time.Millisecond,
 		Tuning: Tuning{
 			Limits: LimitsConfig{
 				Mutations: 16384, Assertions: 32768, TransactionBytes: 16 << 20, BatchRows: 10000,
@@ -295,7 +308,9 @@ func (c *Config) Validate() error {
 	positive(r.HistoryBytes, "Reads.HistoryBytes")
 
 	rule(c.IdempotencyAge >= 0, "IdempotencyAge", "0 or positive")
+	rule(c.DiskReserve >= 0, "DiskReserve", "0 or positive")
 	positive(c.SegmentBytes, "SegmentBytes")
+	rule(c.FollowInterval >= 0, "FollowInterval", "0 or positive")
 	rule(c.UpdateRetries >= 0, "UpdateRetries", "0 or positive")
 	if len(broken) > 0 {
 		return errs.Wrap(errs.CodeInvalidConfig, errors.Join(broken...), "the configuration cannot be used")

@@ -54,6 +54,16 @@
 //		Where(query.Eq("id", 1)))
 //	for e, err := range app.KV().Prefix(ctx, []byte("user/")) { ... }
 //
+// # Reading from another process
+//
+// OpenReader shows a store without opening it, whoever has it open, changes nothing
+// in its directory, and follows what is committed:
+//
+//	r, err := aedb.OpenReader(ctx, dir, aedb.DefaultConfig())
+//	if err != nil { ... }
+//	defer r.Close()
+//	page, err := r.NoAuth().Scope("demo", "app").Query(ctx, query.Select("id").From("users"))
+//
 // # Transactions
 //
 // Update runs a closure on a snapshot; what it reads and writes commits as if it

@@ -25,14 +25,14 @@ type Page = reader.ScanPage
 // KV reads the key-value space of a scope. A scope that does not exist has no
 // keys.
 type KV struct {
-	scope *Scope // each read sees a snapshot of its own; nil if view is set
+	scope *ReadScope // each read sees a snapshot of its own; nil if view is set
 	view  *View
 }
 
 // KV returns the reads of the scope's key-value space; to write, commit KvSet
 // and its like. Each read sees its own snapshot: use View or BeginRead for
 // several reads of one.
-func (s *Scope) KV() KV { return KV{scope: s} }
+func (s *ReadScope) KV() KV { return KV{scope: s} }
 
 // KV returns the reads of the key-value space at the view's snapshot.
 func (v *View) KV() KV { return KV{view: v} }
@@ -156,7 +156,7 @@ func (kv KV) Page(ctx context.Context, r Range, opts ...ReadOption) (Page, error
 		return Page{SnapshotSeq: src.Seq()}, nil
 	}
 	page, err := reader.PageKV(ctx, src.Source, v.recorder, scope, reader.PageRequest{
-		Range: r, MaxRows: v.db.tuning.Load().Reads.MaxScanRows, Cursor: o.cursor, Caller: v.caller, Sealer: v.db.sealer,
+		Range: r, MaxRows: v.store.tuning.Load().Reads.MaxScanRows, Cursor: o.cursor, Caller: v.caller, Sealer: v.store.sealer,
 	})
 	v.pin(src, page.Cursor)
 	return page, err

@@ -82,6 +82,15 @@ type OperationalMetrics struct {
 	CheckpointFailures      uint64
 	WALBytesSinceCheckpoint int64
 
+	// disk_free_bytes: room on the disk when it was last looked at, -1 if that is not
+	// known. writes_refused: it is below Config.DiskReserve.
+	DiskFreeBytes int64
+	WritesRefused bool
+	// last_checkpoint_age, 0 if there is none. wal_last_sync: when the log was last
+	// synced, zero if not since the opening.
+	LastCheckpointAge time.Duration
+	WALLastSync       time.Time
+
 	// wal_poisoned: the pipeline has broken down; see DB.Err.
 	WALPoisoned bool
 
@@ -132,10 +141,14 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 		AdmissionBlockedOps: c.AdmissionBlocked, AdmissionBlockedTime: c.AdmissionBlockedTime,
 		VisibleHeadSeq: c.VisibleSeq, DurableHeadSeq: c.DurableSeq, DurableHeadLag: c.VisibleSeq - c.DurableSeq,
 		StartupRecoveryTime: db.opened, StartupRecoveredSeq: db.report.Seq,
-		ActiveSnapshots:       db.snapshots.count(),
+		ActiveSnapshots:       db.reads.snapshots.count(),
 		KeyspaceResidentBytes: image.MemoryBytes(), KeyspaceEntries: image.Entries(),
 		LastCheckpointSeq: keeper.Seq, CheckpointFailures: keeper.Failures, WALBytesSinceCheckpoint: keeper.BytesSince,
-		WALPoisoned: db.pipeline.Cause() != nil,
+		DiskFreeBytes: db.disk.free.Load(), WritesRefused: db.pipeline.Held() != nil,
+		WALLastSync: c.LastSync, WALPoisoned: db.pipeline.Cause() != nil,
+	}
+	if !keeper.At.IsZero() {
+		m.LastCheckpointAge = max(0, db.clock.Now().Sub(keeper.At))
 	}
 	if c.Processed > 0 {
 		m.ConflictRate = float64(c.Conflict) / float64(c.Processed)

@@ -26,7 +26,7 @@ func NewIdempotencyKey() IdempotencyKey {
 // read set, which makes of the same request another one whenever it is built anew
 // (use assertions), and a store that does not remember keys.
 func (s *Session) CommitOnce(ctx context.Context, key IdempotencyKey, env Envelope, finality Finality) (Result, error) {
-	reads, tuning := &env.ReadSet, s.db.tuning.Load()
+	reads, tuning := &env.ReadSet, s.db.reads.tuning.Load()
 	switch {
 	case key == IdempotencyKey{}:
 		return Result{}, errs.New(errs.CodeValidation, "the idempotency key is all zeros")

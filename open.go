@@ -2,7 +2,6 @@ package aedb
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -14,12 +13,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/empyrealapp/aedb-go/actors"
 	"github.com/empyrealapp/aedb-go/checkpointer"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/feed"
 	"github.com/empyrealapp/aedb-go/locks"
 	"github.com/empyrealapp/aedb-go/pipeline"
-	"github.com/empyrealapp/aedb-go/reader"
 	"github.com/empyrealapp/aedb-go/recovery"
 	"github.com/empyrealapp/aedb-go/vfs"
 	"github.com/empyrealapp/aedb-go/walwriter"
@@ -30,22 +29,21 @@ const lockFile = "LOCK"
 
 // DB is an open store. All methods are safe for concurrent use.
 type DB struct {
-	cfg      Config // as it was opened; what can change is in tuning
-	tuning   atomic.Pointer[Tuning]
+	cfg      Config // as it was opened; what can change is in reads.tuning
 	dir      string
 	logger   Logger
 	clock    vfs.Clock
 	lock     io.Closer
 	pipeline *pipeline.Pipeline
 	keeper   *checkpointer.Checkpointer
-	sealer   *reader.Sealer
 	report   RecoveryReport
 	opened   time.Duration // how long opening took
 
-	snapshots snapshots
-	pins      pins
-	locks     *locks.Manager
-	feed      *feed.Feed
+	reads    readable
+	locks    *locks.Manager
+	feed     *feed.Feed
+	disk     diskWatch
+	watchers *actors.System // what runs beside the pipeline
 
 	tuneMu   sync.Mutex // held by Tune
 	closing  atomic.Bool
@@ -90,7 +88,6 @@ func OpenNoAuthContext(ctx context.Context, dir string, cfg Config) (*DB, error)
 		return nil, err
 	}
 	db := &DB{cfg: cfg, dir: dir, logger: cfg.Logger, clock: cfg.Clock, lock: lock, closed: make(chan struct{})}
-	db.keepTuning(cfg.Tuning)
 	if err := db.start(ctx); err != nil {
 		return nil, errors.Join(err, db.unlock())
 	}
@@ -133,11 +130,7 @@ func (db *DB) start(ctx context.Context) error {
 	for _, w := range found.Report.Warnings {
 		db.logger.Warn("recovery", "dir", db.dir, "warning", w)
 	}
-	var key [32]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return errs.Wrap(errs.CodeInternal, err, "make the key for cursors")
-	}
-	if db.sealer, err = reader.NewSealer(key); err != nil {
+	if err := db.reads.init(db, cfg.Tuning); err != nil {
 		return err
 	}
 	storage := walwriter.Storage{FS: cfg.FS, Dir: db.dir, SegmentBytes: cfg.SegmentBytes}
@@ -166,10 +159,29 @@ func (db *DB) start(ctx context.Context) error {
 		return errors.Join(err, log.Close())
 	}
 	db.feed = db.newFeed()
+	if err := db.watch(); err != nil {
+		return errors.Join(err, db.pipeline.Stop(ctx))
+	}
 	db.opened = time.Since(began)
 	db.logger.Info("store opened", "dir", db.dir, "seq", db.pipeline.Heads().Durable(),
 		"durability", cfg.Durability.String(), "took", db.opened.String())
 	return nil
+}
+
+// watch starts what runs beside the pipeline.
+func (db *DB) watch() (err error) {
+	w := &db.disk
+	w.fsys, w.dir, w.reserve, w.logger, w.hold = db.cfg.FS, db.dir, db.cfg.DiskReserve, db.logger, db.pipeline.Hold
+	w.free.Store(-1)
+	var workers []actors.Actor
+	if w.reserve > 0 {
+		w.look() // what is opened on a full disk does not begin with a write
+		workers = append(workers, &actors.Worker{Name: "disk watch", Run: w.run})
+	}
+	db.watchers, err = actors.Start(func(cause error) {
+		db.logger.Error("the disk is no longer watched", "dir", db.dir, "cause", cause.Error(), "stack", stackOf(cause))
+	}, workers...)
+	return err
 }
 
 // prezero is how far ahead of the frames zeros are written in Full mode, in which
@@ -206,9 +218,10 @@ func (db *DB) Dir() string { return db.dir }
 func (db *DB) Close(ctx context.Context) error {
 	if db.closing.CompareAndSwap(false, true) {
 		db.locks.Close()
+		// Watchers end at once, and a failure of theirs has been logged.
+		_ = db.watchers.Stop(context.Background())
 		err := db.pipeline.Stop(ctx)
-		db.snapshots.closeAll()
-		db.pins.clear()
+		db.reads.close()
 		db.closeErr = errors.Join(err, db.unlock())
 		close(db.closed)
 		return db.closeErr

@@ -2,50 +2,36 @@ package aedb
 
 import (
 	"context"
-	"strings"
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/pipeline"
-	"github.com/empyrealapp/aedb-go/reader"
 	"github.com/empyrealapp/aedb-go/record"
 	"github.com/empyrealapp/aedb-go/state"
 )
 
-// Session is the store as one caller uses it. It is a small value, cheap to
-// make, and safe for concurrent use.
+// Session is the store as one caller uses it: it reads as a ReadSession does, and
+// writes. It is a small value, cheap to make, and safe for concurrent use.
 type Session struct {
-	db     *DB
-	caller *msgs.Caller // nil: anonymous
-	err    error        // why nothing can be done with it
+	ReadSession
+	db *DB
 }
 
 // NoAuth returns the session of the anonymous caller.
-func (db *DB) NoAuth() *Session { return &Session{db: db} }
+func (db *DB) NoAuth() *Session { return &Session{ReadSession: ReadSession{store: &db.reads}, db: db} }
 
 // As returns the session of a named caller. Requests with idempotency keys are
 // remembered per caller. An id that is blank, or reserved ("system"), makes a
 // session whose every call is permission_denied.
 func (db *DB) As(callerID string) *Session {
-	s := &Session{db: db, caller: &msgs.Caller{ID: callerID}}
-	if strings.TrimSpace(callerID) == "" || callerID == "system" {
-		s.err = errs.New(errs.CodePermissionDenied, "the caller id is blank or reserved")
-	}
-	return s
+	return &Session{ReadSession: db.reads.as(callerID), db: db}
 }
 
 // Scope returns a handle on a scope, which need not exist yet.
 func (s *Session) Scope(project, scope string) *Scope {
-	return &Scope{session: s, project: project, scope: scope}
-}
-
-func (s *Session) callerID() string {
-	if s.caller == nil {
-		return ""
-	}
-	return s.caller.ID
+	return &Scope{ReadScope: ReadScope{session: &s.ReadSession, project: project, scope: scope}, session: s}
 }
 
 func (s *Session) usable() error {
@@ -154,12 +140,11 @@ func (s *Session) DropScope(ctx context.Context, project, scope string) (Result,
 }
 
 // Scope is the session's view of one scope: it makes mutations and assertions
-// that carry the scope's name, commits them, and reads. It is safe for
-// concurrent use, and worth keeping: it remembers what names mean.
+// that carry the scope's name, commits them, and reads as a ReadScope does. It is
+// safe for concurrent use, and worth keeping: it remembers what names mean.
 type Scope struct {
-	session        *Session
-	project, scope string
-	names          reader.Names
+	ReadScope
+	session *Session
 }
 
 // Session returns the session that the handle belongs to.

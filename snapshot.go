@@ -62,6 +62,7 @@ func (db *DB) image(c Consistency) (*state.Image, error) {
 	return heads.Visible(), nil
 }
 
+// imageAt returns the state right after a commit.
 func (db *DB) imageAt(seq uint64) (*state.Image, error) {
 	head := db.pipeline.Heads().Visible()
 	switch {
@@ -70,7 +71,7 @@ func (db *DB) imageAt(seq uint64) (*state.Image, error) {
 	case seq > head.Seq():
 		return nil, errs.New(errs.CodeSeqNotYetVisible, "commit %d is above the visible head, %d", seq, head.Seq())
 	}
-	if image := db.pins.get(seq); image != nil {
+	if image := db.reads.pins.get(seq); image != nil {
 		return image, nil
 	}
 	if image := db.keeper.Latest(); image != nil && image.Seq() == seq {
@@ -222,7 +223,7 @@ func (s *snapshots) closeAll() {
 // ends by Close, or by itself when it is older than Config.Reads.SnapshotAge:
 // every later read is snapshot_expired.
 type ReadTx struct {
-	session *Session
+	session *ReadSession
 	seq     uint64
 	began   time.Time
 	maxAge  time.Duration
@@ -230,20 +231,17 @@ type ReadTx struct {
 }
 
 // BeginRead opens a read transaction.
-func (s *Session) BeginRead(ctx context.Context, c Consistency) (*ReadTx, error) {
+func (s *ReadSession) BeginRead(ctx context.Context, c Consistency) (*ReadTx, error) {
 	if ctx.Err() != nil {
 		return nil, errs.FromContext(ctx, "before the read transaction began")
 	}
-	if err := s.usable(); err != nil {
-		return nil, err
-	}
-	image, err := s.db.image(c)
+	image, err := s.image(c)
 	if err != nil {
 		return nil, err
 	}
-	tx := &ReadTx{session: s, seq: image.Seq(), began: time.Now(), maxAge: s.db.tuning.Load().Reads.SnapshotAge}
+	tx := &ReadTx{session: s, seq: image.Seq(), began: time.Now(), maxAge: s.store.tuning.Load().Reads.SnapshotAge}
 	tx.image.Store(image)
-	if err := s.db.snapshots.add(tx); err != nil {
+	if err := s.store.snapshots.add(tx); err != nil {
 		return nil, err
 	}
 	return tx, nil
@@ -255,7 +253,7 @@ func (tx *ReadTx) SnapshotSeq() uint64 { return tx.seq }
 // Scope returns the reads of one scope at the transaction's snapshot.
 func (tx *ReadTx) Scope(project, scope string) *View {
 	return &View{
-		db: tx.session.db, caller: tx.session.callerID(), project: project, scope: scope,
+		store: tx.session.store, caller: tx.session.callerID(), project: project, scope: scope,
 		source: tx.source, names: new(reader.Names),
 	}
 }
@@ -263,7 +261,7 @@ func (tx *ReadTx) Scope(project, scope string) *View {
 // Close lets the snapshot go. It may be called more than once.
 func (tx *ReadTx) Close() {
 	tx.release()
-	tx.session.db.snapshots.remove(tx)
+	tx.session.store.snapshots.remove(tx)
 }
 
 func (tx *ReadTx) expired() bool { return time.Since(tx.began) > tx.maxAge }

@@ -22,7 +22,7 @@ func (db *DB) Tune(change func(*Tuning)) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	db.keepTuning(cfg.Tuning)
+	db.reads.tune(cfg.Tuning)
 	db.keeper.Tune(checkpointer.Policy{
 		Kept: cfg.Checkpoint.Kept, Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval,
 	})
@@ -33,13 +33,6 @@ func (db *DB) Tune(change func(*Tuning)) error {
 // Config returns the configuration of the store as it is now.
 func (db *DB) Config() Config {
 	cfg := db.cfg
-	cfg.Tuning = *db.tuning.Load()
+	cfg.Tuning = *db.reads.tuning.Load()
 	return cfg
-}
-
-// keepTuning makes a tuning count for what is done on the callers' goroutines.
-func (db *DB) keepTuning(t Tuning) {
-	db.tuning.Store(&t)
-	db.snapshots.limitTo(t.Reads.MaxSnapshots)
-	db.pins.expireAfter(t.Reads.SnapshotAge)
 }

@@ -77,7 +77,7 @@ func (s *Scope) Transact(ctx context.Context, fn func(*Tx) error) (Result, error
 // is visible by now.
 func (db *DB) updatePolicy() RetryPolicy {
 	return RetryPolicy{
-		Attempts: db.tuning.Load().UpdateRetries + 1, FirstPause: 50 * time.Microsecond, LongestPause: 20 * time.Millisecond,
+		Attempts: db.reads.tuning.Load().UpdateRetries + 1, FirstPause: 50 * time.Microsecond, LongestPause: 20 * time.Millisecond,
 	}
 }
 
@@ -101,7 +101,7 @@ func (s *Scope) begin() *Tx {
 	tx.working.Begin(tx.base.Seq()+1, max(tx.base.Micros(), db.clock.Now().UnixMicro()))
 	tx.reads = tracker{base: tx.base}
 	tx.View = View{
-		db: db, caller: s.session.callerID(), project: s.project, scope: s.scope,
+		store: &db.reads, caller: s.session.callerID(), project: s.project, scope: s.scope,
 		source: tx.source, recorder: &tx.reads,
 	}
 	return tx
@@ -156,7 +156,7 @@ func (tx *Tx) Do(mutations ...Mutation) error {
 }
 
 func (tx *Tx) do(m Mutation) error {
-	x := tx.db.pipeline.Executor()
+	x := tx.session.db.pipeline.Executor()
 	if n := len(tx.mutations) + 1; n > x.Limits.MaxMutations {
 		return errs.Exceeded("envelope mutations", "max_mutations_per_envelope", int64(n), int64(x.Limits.MaxMutations))
 	}
@@ -244,9 +244,9 @@ func (tx *Tx) RollbackTo(p Savepoint) {
 // commit submits what the transaction did and waits until it is visible.
 func (tx *Tx) commit(ctx context.Context) (Result, error) {
 	if len(tx.mutations) == 0 {
-		return Result{CommitSeq: tx.base.Seq(), DurableSeq: min(tx.db.Heads().DurableSeq, tx.base.Seq())}, nil
+		return Result{CommitSeq: tx.base.Seq(), DurableSeq: min(tx.session.db.Heads().DurableSeq, tx.base.Seq())}, nil
 	}
-	x := tx.db.pipeline.Executor()
+	x := tx.session.db.pipeline.Executor()
 	r, err := x.Assemble(tx.base.Catalog(), tx.mutations, tx.operations, tx.reads.deps)
 	if err != nil {
 		return Result{}, err

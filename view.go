@@ -13,14 +13,14 @@ import (
 )
 
 // View reads one scope at one snapshot: of a ReadTx, of a closure run by
-// Scope.View or Scope.Update, or of a single read. Reads run on the caller's
+// ReadScope.View or Scope.Update, or of a single read. Reads run on the caller's
 // goroutine, hold no lock and never wait for writers.
 //
 // What a View returns stays valid. Rows and the entries of scans share the memory
 // of the store, which never changes, but of which a few KiB around each stay
 // allocated as long as they are held: Clone what is kept long.
 type View struct {
-	db             *DB
+	store          *readable
 	caller         string
 	project, scope string
 	// image is the snapshot, if it cannot end; else source gives it, for each
@@ -75,20 +75,16 @@ func gather(opts []ReadOption) readOptions {
 }
 
 // at returns a view of the scope for one read.
-func (s *Scope) at(o readOptions) (View, error) {
-	if err := s.session.usable(); err != nil {
-		return View{}, err
-	}
-	db := s.session.db
+func (s *ReadScope) at(o readOptions) (View, error) {
 	if o.cursor == "" {
-		image, err := db.image(o.consistency)
+		image, err := s.session.image(o.consistency)
 		return s.over(image), err
 	}
-	seq, err := db.sealer.Peek(o.cursor)
+	seq, err := s.session.store.sealer.Peek(o.cursor)
 	if err != nil {
 		return View{}, err
 	}
-	image, err := db.image(AtSeq(seq))
+	image, err := s.session.image(AtSeq(seq))
 	if errs.CodeOf(err) == errs.CodeSeqGarbageCollected {
 		err = errs.Wrap(errs.CodeCursorExpired, err, "the snapshot of the cursor is no longer there")
 	}
@@ -96,9 +92,9 @@ func (s *Scope) at(o readOptions) (View, error) {
 }
 
 // over returns a view of the scope in an image.
-func (s *Scope) over(image *state.Image) View {
+func (s *ReadScope) over(image *state.Image) View {
 	return View{
-		db: s.session.db, caller: s.session.callerID(), project: s.project, scope: s.scope,
+		store: s.session.store, caller: s.session.callerID(), project: s.project, scope: s.scope,
 		image: image, names: &s.names,
 	}
 }
@@ -119,7 +115,7 @@ type Explanation = reader.Explanation
 
 // Query executes a query and returns one page of rows. A query without a limit
 // has pages of 100 rows; follow QueryResult.Cursor, or use Rows.
-func (s *Scope) Query(ctx context.Context, q query.Query, opts ...ReadOption) (QueryResult, error) {
+func (s *ReadScope) Query(ctx context.Context, q query.Query, opts ...ReadOption) (QueryResult, error) {
 	v, err := s.at(gather(opts))
 	if err != nil {
 		return QueryResult{}, err
@@ -130,7 +126,7 @@ func (s *Scope) Query(ctx context.Context, q query.Query, opts ...ReadOption) (Q
 // Rows yields all rows of a query as they are found, from one snapshot, which is
 // taken when the iteration begins. After an error, which comes with a nil row, it
 // ends.
-func (s *Scope) Rows(ctx context.Context, q query.Query, opts ...ReadOption) iter.Seq2[Row, error] {
+func (s *ReadScope) Rows(ctx context.Context, q query.Query, opts ...ReadOption) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		o := gather(opts)
 		v, err := s.at(o)
@@ -143,7 +139,7 @@ func (s *Scope) Rows(ctx context.Context, q query.Query, opts ...ReadOption) ite
 }
 
 // Explain returns the plan of a query without executing it.
-func (s *Scope) Explain(ctx context.Context, q query.Query, opts ...ReadOption) (Explanation, error) {
+func (s *ReadScope) Explain(ctx context.Context, q query.Query, opts ...ReadOption) (Explanation, error) {
 	v, err := s.at(gather(opts))
 	if err != nil {
 		return Explanation{}, err
@@ -152,7 +148,7 @@ func (s *Scope) Explain(ctx context.Context, q query.Query, opts ...ReadOption) 
 }
 
 // Row returns the row with the given primary key; see View.Row.
-func (s *Scope) Row(ctx context.Context, table string, key ...Value) (Row, uint64, error) {
+func (s *ReadScope) Row(ctx context.Context, table string, key ...Value) (Row, uint64, error) {
 	v, err := s.at(readOptions{})
 	if err != nil {
 		return nil, 0, err
@@ -162,7 +158,7 @@ func (s *Scope) Row(ctx context.Context, table string, key ...Value) (Row, uint6
 
 // View calls a function with the reads of the scope at one snapshot. The View
 // must not be used after the function has returned.
-func (s *Scope) View(ctx context.Context, fn func(*View) error, opts ...ReadOption) error {
+func (s *ReadScope) View(ctx context.Context, fn func(*View) error, opts ...ReadOption) error {
 	if ctx.Err() != nil {
 		return errs.FromContext(ctx, "before the view was opened")
 	}
@@ -183,9 +179,9 @@ func (v *View) SnapshotSeq() uint64 {
 }
 
 func (v *View) request(q query.Query, o readOptions) reader.Request {
-	r := &v.db.tuning.Load().Reads
+	r := &v.store.tuning.Load().Reads
 	return reader.Request{
-		Project: v.project, Scope: v.scope, Names: v.names, Query: q, Cursor: o.cursor, Caller: v.caller, Sealer: v.db.sealer,
+		Project: v.project, Scope: v.scope, Names: v.names, Query: q, Cursor: o.cursor, Caller: v.caller, Sealer: v.store.sealer,
 		Options: reader.Options{
 			AllowFullScan: o.allowFullScan, MaxScanRows: r.MaxScanRows,
 			MaxExaminedRows: o.maxExamined, MaxMemory: r.MaxQueryBytes,
@@ -193,7 +189,7 @@ func (v *View) request(q query.Query, o readOptions) reader.Request {
 	}
 }
 
-// Query is Scope.Query at the view's snapshot.
+// Query is ReadScope.Query at the view's snapshot.
 func (v *View) Query(ctx context.Context, q query.Query, opts ...ReadOption) (QueryResult, error) {
 	src, err := v.snapshot()
 	if err != nil {
@@ -208,11 +204,11 @@ func (v *View) Query(ctx context.Context, q query.Query, opts ...ReadOption) (Qu
 // pin keeps the snapshot of a page for its cursor.
 func (v *View) pin(src snapshot, cursor string) {
 	if cursor != "" && src.image != nil {
-		v.db.pins.put(src.image)
+		v.store.pins.put(src.image)
 	}
 }
 
-// Rows is Scope.Rows at the view's snapshot. In an Update, the transaction must
+// Rows is ReadScope.Rows at the view's snapshot. In an Update, the transaction must
 // not write while it iterates.
 func (v *View) Rows(ctx context.Context, q query.Query, opts ...ReadOption) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) { v.rows(ctx, q, gather(opts), yield) }
@@ -227,7 +223,7 @@ func (v *View) rows(ctx context.Context, q query.Query, o readOptions, yield fun
 	reader.Stream(ctx, src.Source, v.recorder, v.request(q, o))(yield)
 }
 
-// Explain is Scope.Explain at the view's snapshot.
+// Explain is ReadScope.Explain at the view's snapshot.
 func (v *View) Explain(ctx context.Context, q query.Query, opts ...ReadOption) (Explanation, error) {
 	if ctx.Err() != nil {
 		return Explanation{}, errs.FromContext(ctx, "before the query was explained")
@@ -260,7 +256,7 @@ func (v *View) Row(ctx context.Context, table string, key ...Value) (Row, uint64
 	}
 	for i, p := range t.PrimaryKey {
 		c := &t.Columns[p]
-		if err := value.Check(c.Name, c.Kind, false, v.db.tuning.Load().Limits.TableValueBytes, key[i]); err != nil {
+		if err := value.Check(c.Name, c.Kind, false, v.store.tuning.Load().Limits.TableValueBytes, key[i]); err != nil {
 			return nil, 0, err
 		}
 	}

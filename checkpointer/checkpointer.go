@@ -61,13 +61,16 @@ type Checkpointer struct {
 type Stats struct {
 	// Seq is what the newest checkpoint shows, 0 if there is none.
 	Seq uint64
-	// At is when it was finished; zero for one that was there before.
+	// At is when it was finished, or begun if it was there before; zero if there is
+	// none.
 	At time.Time
 	// Bytes is the size of its file, Duration what writing it took.
 	Bytes    int64
 	Duration time.Duration
 	// Taken and Failures count attempts.
 	Taken, Failures uint64
+	// Err is why the last attempt failed; nil if it did not.
+	Err error
 	// BytesSince is how much the log is known to have grown since.
 	BytesSince int64
 }
@@ -90,6 +93,7 @@ func New(cfg Config, m manifest.Manifest, sealed []msgs.Segment, latest *state.I
 	if n := len(m.Checkpoints); n > 0 {
 		newest := &m.Checkpoints[n-1]
 		c.stats.Seq, c.stats.Bytes = newest.Seq, newest.Size
+		c.stats.At = time.UnixMicro(newest.CreatedMicros)
 	}
 	c.seal(sealed)
 	// What a recovery had to replay is as good a reason for a checkpoint as what

@@ -43,6 +43,7 @@ func (c *Checkpointer) Take(ctx context.Context, image *state.Image) Outcome {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.stats.Err = out.Err
 	if out.Err != nil {
 		c.stats.Failures++
 		out.Seq = c.stats.Seq

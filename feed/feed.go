@@ -56,9 +56,10 @@ func (f *Feed) Stats() Stats {
 // seq_garbage_collected, which names the oldest seq to go on from, for one that is
 // no longer retained or when the consumer has fallen that far behind.
 //
-// It works on the consumer's goroutine. While it reads the log, a segment of it is
+// It works on the consumer's goroutine. While it reads the log, about a MiB of it is
 // in memory; else some commits that the store keeps or kept anyway. A consumer that
-// falls behind memory reads a segment from its start, whatever it needs of it.
+// keeps falling behind memory goes on in the log where a reading of it has ended
+// before; the first time it reads a segment from its start.
 func (f *Feed) Changes(ctx context.Context, from uint64, o Options) iter.Seq2[Delta, error] {
 	return func(yield func(Delta, error) bool) {
 		s := &subscription{

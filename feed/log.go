@@ -20,17 +20,13 @@ import (
 // still there, and the checkpoints, which hold the schema. Files may be added and
 // removed meanwhile. It is safe for concurrent use.
 type Log struct {
-	fsys vfs.FS
-	dir  string
+	fsys  vfs.FS
+	dir   string
+	marks marks
 }
 
 // NewLog returns the archive in a directory.
-func NewLog(fsys vfs.FS, dir string) *Log { return &Log{fsys, dir} }
-
-// segment is a segment on disk with the first commit it may hold.
-type segment struct {
-	number, first uint64
-}
+func NewLog(fsys vfs.FS, dir string) *Log { return &Log{fsys: fsys, dir: dir} }
 
 // Base implements Archive: the newest checkpoint that can be read, or the empty
 // schema before the first commit.
@@ -101,7 +97,7 @@ func (l *Log) Oldest() (uint64, bool, error) {
 	if err != nil || len(segments) == 0 {
 		return 0, false, err
 	}
-	before := segments[0].first - 1
+	before := segments[0].NextSeq - 1
 	if before == 0 {
 		return 0, true, nil
 	}
@@ -116,7 +112,8 @@ func (l *Log) Oldest() (uint64, bool, error) {
 	return 0, false, nil
 }
 
-// Read implements Archive. It has one segment in memory at a time.
+// Read implements Archive. It begins at the last place before the commit where any
+// reading has ended, and has about a MiB of the log in memory.
 //
 // What follows the last commit asked for may be under way, or have been torn by a
 // crash; how it ends is not looked at.
@@ -131,28 +128,23 @@ func (l *Log) Read(after, last uint64, visit func(*msgs.Changeset) error) error 
 	}
 	next := after + 1
 	i := 0
-	for i < len(segments) && segments[i].first <= next {
+	for i < len(segments) && segments[i].NextSeq <= next {
 		i++
 	}
 	if i == 0 {
 		return gone(next)
 	}
-	for _, segment := range segments[i-1:] {
+	for _, begin := range segments[i-1:] {
 		if next > last {
 			return nil
 		}
-		if segment.first > next {
+		if begin.NextSeq > next {
+			number := begin.Header().Number
 			return errs.New(errs.CodeIntegrity, "segment %d begins with commit %d where %d is expected",
-				segment.number, segment.first, next).On(wal.SegmentName(segment.number))
+				number, begin.NextSeq, next).On(wal.SegmentName(number))
 		}
-		data, err := l.readFile(wal.SegmentName(segment.number), -1)
-		if errors.Is(err, fs.ErrNotExist) {
-			return gone(next)
-		}
-		if err != nil {
-			return err
-		}
-		_, _, err = wal.Scan(data, func(f wal.Frame) error {
+		at := l.marks.before(begin, next)
+		err := l.readSegment(&at, func(f wal.Frame) error {
 			for i := range f.Sets {
 				if f.Sets[i].Seq < next {
 					continue
@@ -164,10 +156,13 @@ func (l *Log) Read(after, last uint64, visit func(*msgs.Changeset) error) error 
 			}
 			return nil
 		})
-		if errors.Is(err, ErrEnough) {
+		l.marks.add(at)
+		switch {
+		case errors.Is(err, ErrEnough):
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, fs.ErrNotExist):
+			return gone(next)
+		case err != nil:
 			return err
 		}
 	}
@@ -181,14 +176,26 @@ func gone(seq uint64) error {
 	return errs.New(errs.CodeSeqGarbageCollected, "commit %d is no longer in the log", seq)
 }
 
-// segments returns the segments of a store, ascending, from behind the last gap
-// on. One without a whole header has no commits yet.
-func (l *Log) segments(store manifest.Incarnation) ([]segment, error) {
+// readSegment reads on from a place in a segment, and moves it.
+func (l *Log) readSegment(at *wal.Place, visit func(wal.Frame) error) error {
+	name := wal.SegmentName(at.Header().Number)
+	f, err := l.fsys.Open(path.Join(l.dir, name))
+	if err != nil {
+		return errs.Wrap(errs.CodeIO, err, "open %s", name).On(name)
+	}
+	defer f.Close() // it was only read
+	_, err = at.Read(f, visit)
+	return err
+}
+
+// segments returns the beginnings of the segments of a store, ascending, from behind
+// the last gap on. One without a whole header has no commits yet.
+func (l *Log) segments(store manifest.Incarnation) ([]wal.Place, error) {
 	numbers, err := wal.ListSegments(l.fsys, l.dir)
 	if err != nil {
 		return nil, err
 	}
-	var all []segment
+	var all []wal.Place
 	for _, n := range numbers {
 		data, err := l.readFile(wal.SegmentName(n), wal.HeaderSize)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -197,14 +204,14 @@ func (l *Log) segments(store manifest.Incarnation) ([]segment, error) {
 		if err != nil {
 			return nil, err
 		}
-		h, err := wal.ParseHeader(data)
-		if err != nil || h.Incarnation != store || h.Number != n {
+		begin, err := wal.Begin(data)
+		if h := begin.Header(); err != nil || h.Incarnation != store || h.Number != n {
 			continue
 		}
-		if k := len(all); k > 0 && all[k-1].number+1 != n {
+		if k := len(all); k > 0 && all[k-1].Header().Number+1 != n {
 			all = all[:0]
 		}
-		all = append(all, segment{n, h.FirstSeq})
+		all = append(all, begin)
 	}
 	return all, nil
 }

@@ -18,6 +18,7 @@ type admission struct {
 	limit    int64
 	failFast bool
 
+	held         atomic.Pointer[errs.Error] // what requests are refused with; see Pipeline.Hold
 	used         atomic.Int64
 	underway     atomic.Int64 // requests admitted and not yet answered
 	usual        atomic.Int64 // as many as there have been lately; see expectsMore

@@ -36,6 +36,7 @@ type Metrics struct {
 	appendTime            latency
 	syncTime              latency
 	commitTime            latency
+	lastSync              atomic.Int64 // nanoseconds since the Unix epoch; 0: none
 }
 
 func (m *Metrics) init() {
@@ -179,7 +180,10 @@ func (m *Metrics) write(p *walwriter.Plan, took time.Duration) {
 	}
 }
 
-func (m *Metrics) sync(took time.Duration) { m.syncTime.record(took) }
+func (m *Metrics) sync(took time.Duration) {
+	m.syncTime.record(took)
+	m.lastSync.Store(time.Now().UnixNano())
+}
 
 // publish counts epochs that are visible and not yet answered.
 func (m *Metrics) publish(epochs []*msgs.Epoch) {
@@ -221,6 +225,8 @@ type Counters struct {
 	AppliedSeq, WrittenSeq, VisibleSeq, DurableSeq uint64
 
 	Append, Sync, Commit Latency
+	// LastSync is when the log was last synced; zero if it was not.
+	LastSync time.Time
 
 	// AdmittedBytes are the bytes of requests on their way.
 	AdmittedBytes int64
@@ -248,6 +254,9 @@ func (p *Pipeline) Counters() Counters {
 		AdmittedBytes: p.admission.used.Load(), AdmissionBlocked: p.admission.blocked.Load(),
 		AdmissionBlockedTime: time.Duration(p.admission.blockedNanos.Load()),
 		Stages:               p.system.Stats(),
+	}
+	if at := m.lastSync.Load(); at != 0 {
+		c.LastSync = time.Unix(0, at)
 	}
 	by := func(class errs.Class) uint64 { return m.rejections[class].Load() }
 	c.Validation, c.Retryable, c.Conflict = by(errs.Validation), by(errs.Retryable), by(errs.Conflict)

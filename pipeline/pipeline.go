@@ -187,6 +187,10 @@ func (p *Pipeline) admit(ctx context.Context, r *msgs.Request, carry bool) (*msg
 	if err := p.admission.enter(ctx, size); err != nil {
 		return nil, err
 	}
+	if held := p.admission.held.Load(); held != nil && !r.Flush {
+		p.admission.Leave(size)
+		return nil, held
+	}
 	ticket := msgs.NewTicket(p.admission, size)
 	r.Ctx, r.Ticket, r.Admitted = ctx, ticket, time.Now()
 	if err := p.enqueue(ctx, r, carry); err != nil {
@@ -224,6 +228,18 @@ func (p *Pipeline) sendError(ctx context.Context, err error, doing string) error
 		return errs.Wrap(errs.CodeUnavailable, p.system.Cause(), "the store takes no more requests; this one has no effect")
 	}
 	return errs.FromContext(ctx, doing)
+}
+
+// Hold refuses requests with an error from now on, or none any more if it is nil.
+// Those that were admitted before go on, and so do flushes and checkpoints.
+func (p *Pipeline) Hold(err *errs.Error) { p.admission.held.Store(err) }
+
+// Held returns what requests are refused with, nil if they are not.
+func (p *Pipeline) Held() error {
+	if err := p.admission.held.Load(); err != nil {
+		return err
+	}
+	return nil
 }
 
 // Flush waits until everything submitted before it is durable, and returns the

@@ -73,42 +73,12 @@ type End struct {
 // The error is that of ParseHeader, that of visit, or errs.CodeUnavailable for a
 // frame that a newer version wrote. End then covers the frames before it.
 func Scan(data []byte, visit func(Frame) error) (Header, End, error) {
-	h, err := ParseHeader(data)
+	p, err := Begin(data)
 	if err != nil {
 		return Header{}, End{}, err
 	}
-	seed := binary.LittleEndian.Uint32(data[headerChecksum:])
-	end := End{Offset: HeaderSize, NextSeq: h.FirstSeq, last: seed}
-	for end.Offset < len(data) {
-		size, ok := frameAt(data, end.Offset, seed)
-		if !ok {
-			judgeTail(data, seed, &end)
-			return h, end, nil
-		}
-		raw := data[end.Offset : end.Offset+size]
-		p, err := parsePayload(raw[FrameOverhead:])
-		switch {
-		case binary.LittleEndian.Uint32(raw[framePrevious:]) != end.last:
-			err = errs.New(errs.CodeDecode, "frame does not follow the one before it")
-		case errs.CodeOf(err) == errs.CodeUnavailable:
-			return h, end, err
-		case err == nil && p.first != end.NextSeq:
-			err = errs.New(errs.CodeDecode, "frame starts at seq %d where %d is expected", p.first, end.NextSeq)
-		}
-		if err != nil {
-			end.Verdict, end.Reason = Corrupt, errs.Wrap(errs.CodeDecode, err, "segment %d at offset %d", h.Number, end.Offset)
-			return h, end, nil
-		}
-		f := Frame{Offset: end.Offset, Size: size, Term: p.term, Durable: p.durable, Sets: p.sets}
-		if err := visit(f); err != nil {
-			return h, end, err
-		}
-		end.last = binary.LittleEndian.Uint32(raw[frameChecksum:])
-		end.Offset += size
-		end.NextSeq += uint64(len(p.sets))
-		end.Frames++
-	}
-	return h, end, nil
+	end, err := p.Scan(data[p.Offset:], visit)
+	return p.Header(), end, err
 }
 
 // NeverWritten reports whether a segment whose header does not parse ends with
@@ -119,9 +89,9 @@ func NeverWritten(data []byte) bool {
 	return len(data) <= HeaderSize || allZero(data[HeaderSize:])
 }
 
-// judgeTail sets the verdict on a segment that has no good frame at end.Offset.
-func judgeTail(data []byte, seed uint32, end *End) {
-	tail := data[end.Offset:]
+// judgeTail sets the verdict on a segment whose tail, from end.Offset on, does not
+// begin with a good frame.
+func judgeTail(tail []byte, seed uint32, end *End) {
 	if allZero(tail) {
 		return
 	}

@@ -98,6 +98,7 @@ func newStore(fsys *vfs.Mem, mode aedb.Durability) *store {
 	s.cfg.SegmentBytes = 8 << 10
 	s.cfg.Checkpoint = aedb.CheckpointConfig{OnClose: true, Kept: 2}
 	s.cfg.RecoveryParallelism = 2
+	s.cfg.DiskReserve = 0 // what a disk does that is really full is a subject of the tests
 	return s
 }
 

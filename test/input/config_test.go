@@ -53,6 +53,8 @@ func TestInvalidConfigNamesEveryBrokenKnob(t *testing.T) {
 		"Reads.HistoryBytes":       func(c *aedb.Config) { c.Reads.HistoryBytes = 0 },
 		"IdempotencyAge":           func(c *aedb.Config) { c.IdempotencyAge = -1 },
 		"SegmentBytes":             func(c *aedb.Config) { c.SegmentBytes = 0 },
+		"DiskReserve":              func(c *aedb.Config) { c.DiskReserve = -1 },
+		"FollowInterval":           func(c *aedb.Config) { c.FollowInterval = -1 },
 		"UpdateRetries":            func(c *aedb.Config) { c.UpdateRetries = -1 },
 	}
 	fsys := vfs.NewMem()

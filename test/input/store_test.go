@@ -31,6 +31,7 @@ func config(fsys vfs.FS, tune ...func(*aedb.Config)) aedb.Config {
 	cfg := aedb.DefaultConfig()
 	cfg.FS = fsys
 	cfg.Logger = aedb.Zerolog(zerolog.Nop())
+	cfg.DiskReserve = 0 // a disk that is really full is a subject of the tests
 	for _, f := range tune {
 		f(&cfg)
 	}
