@@ -2,7 +2,9 @@ package keys_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -48,6 +50,33 @@ func TestRingRefusesKeysThatCannotBeUsed(t *testing.T) {
 func TestRingErrorsNeverHoldASecret(t *testing.T) {
 	_, err := keys.NewRing(keys.Key{ID: "a", Secret: []byte("hunter2")})
 	require.NotContains(t, err.Error(), "hunter2")
+}
+
+func TestKeyThatIsPrintedTellsOnlyItsName(t *testing.T) {
+	config := struct{ Ring []keys.Key }{[]keys.Key{{ID: "k1", Secret: []byte("hunter2")}}}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		text := fmt.Sprintf(format, config)
+		require.Contains(t, text, "k1")
+		require.NotContains(t, text, "hunter2")
+		require.NotContains(t, text, fmt.Sprint([]byte("hunter2")))
+	}
+	text, err := json.Marshal(config)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"Ring":[{"ID":"k1"}]}`, string(text))
+}
+
+func TestIDComesBackFromItsPadding(t *testing.T) {
+	for _, id := range []string{"k", strings.Repeat("k", keys.MaxIDBytes)} {
+		padded := keys.AppendID(nil, id)
+		require.Len(t, padded, keys.MaxIDBytes)
+		got, err := keys.ParseID(padded)
+		require.NoError(t, err)
+		require.Equal(t, id, got)
+	}
+	for _, bad := range [][]byte{nil, make([]byte, 32), keys.AppendID(nil, "a b"), append([]byte{0}, keys.AppendID(nil, "k")[:31]...), []byte("k")} {
+		_, err := keys.ParseID(bad)
+		require.ErrorIs(t, err, errs.ErrDecode, "%q", bad)
+	}
 }
 
 func TestTagBelongsToKeyPurposeSaltAndMessage(t *testing.T) {

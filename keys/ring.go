@@ -48,8 +48,14 @@ type Key struct {
 	// ASCII characters without spaces.
 	ID string
 	// Secret is at least 32 random bytes.
-	Secret []byte
+	Secret []byte `json:"-"`
 }
+
+// String returns the ID: a key that gets into a log does not tell its secret.
+func (k Key) String() string { return k.ID }
+
+// GoString implements fmt.GoStringer, like String.
+func (k Key) GoString() string { return k.ID }
 
 // Salt makes the keys of one file its own.
 type Salt [SaltBytes]byte

@@ -45,8 +45,7 @@ func NewStreamWriter(out io.Writer, ring *Ring) (*StreamWriter, error) {
 	header = append(header, streamMagic...)
 	header = binary.LittleEndian.AppendUint16(header, streamVersion)
 	header = append(header, 0, 0)
-	header = append(header, id...)
-	header = append(header, make([]byte, MaxIDBytes-len(id))...)
+	header = AppendID(header, id)
 	aead, err := ring.Cipher(id, Stream, salt, header)
 	if err != nil {
 		return nil, err
@@ -123,21 +122,15 @@ func NewStreamReader(in io.Reader, ring *Ring) (*StreamReader, error) {
 		return nil, errs.New(errs.CodeUnavailable, "the sealed stream has format version %d, newer than %d", v, streamVersion)
 	}
 	head := header[:streamHeaderSize-SaltBytes]
-	id := trimID(head[12:])
+	id, err := ParseID(head[12:])
+	if err != nil {
+		return nil, errs.Wrap(errs.CodeIntegrity, err, "the header of a sealed stream")
+	}
 	aead, err := ring.Cipher(id, Stream, Salt(header[len(head):]), head)
 	if err != nil {
 		return nil, err
 	}
 	return &StreamReader{in: in, aead: aead, sealed: make([]byte, streamBlock+TagBytes+1)}, nil
-}
-
-// trimID returns a padded ID without the padding.
-func trimID(padded []byte) string {
-	end := len(padded)
-	for end > 0 && padded[end-1] == 0 {
-		end--
-	}
-	return string(padded[:end])
 }
 
 // IsStream reports whether content that begins so is a sealed stream. It needs 8

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	// MaxFrameBytes is the largest payload of a frame. The writer refuses more,
-	// so that a reader can refuse a length above it as damage.
+	// MaxFrameBytes is the largest payload of a frame, with what a seal adds to it.
+	// The writer refuses more, so that a reader can refuse a length above it as
+	// damage.
 	MaxFrameBytes = 1 << 30
 	// FrameOverhead is the number of bytes that a frame has before its payload.
 	FrameOverhead = 12
@@ -32,7 +33,8 @@ type Frame struct {
 	// is below the seq of the first set.
 	Durable uint64
 	// Sets are the commits, contiguous and ascending. The keys and values of
-	// their effects alias the segment; an empty one is nil or empty.
+	// their effects alias the segment, or memory that is theirs alone if that is
+	// encrypted; an empty one is nil or empty.
 	Sets []msgs.Changeset
 }
 
@@ -67,18 +69,24 @@ func frameExtent(data []byte, offset int) (size int, ok bool) {
 	return FrameOverhead + int(length), true
 }
 
-// appendFrame appends a whole frame to dst.
-func appendFrame(dst []byte, seed, previous uint32, term, durable uint64, sets []msgs.Changeset) ([]byte, error) {
+// appendFrame appends a whole frame for a place in the segment to dst.
+func (w *Writer) appendFrame(dst []byte, term, durable uint64, sets []msgs.Changeset) ([]byte, error) {
 	start := len(dst)
-	var head [FrameOverhead]byte
-	dst = append(dst, head[:]...)
-	dst, err := appendPayload(dst, term, durable, sets)
+	before, extra := w.seal.overhead()
+	var head [sealedPayload]byte
+	dst = append(dst, head[:before]...)
+	dst, err := appendPayload(dst, term, durable, sets, MaxFrameBytes-extra)
 	if err != nil {
 		return nil, err
 	}
+	binary.LittleEndian.PutUint32(dst[start+frameLength:], uint32(len(dst)-start-before+extra))
+	binary.LittleEndian.PutUint32(dst[start+framePrevious:], w.previous)
+	if w.seal != nil {
+		if dst, err = w.seal.seal(dst, start, w.size); err != nil {
+			return nil, err
+		}
+	}
 	frame := dst[start:]
-	binary.LittleEndian.PutUint32(frame[frameLength:], uint32(len(frame)-FrameOverhead))
-	binary.LittleEndian.PutUint32(frame[framePrevious:], previous)
-	binary.LittleEndian.PutUint32(frame[frameChecksum:], sumFrame(seed, frame))
+	binary.LittleEndian.PutUint32(frame[frameChecksum:], sumFrame(w.seed, frame))
 	return dst, nil
 }

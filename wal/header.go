@@ -16,9 +16,18 @@ const (
 	// HeaderSize is the size of a segment header in bytes, in every version.
 	HeaderSize = 104
 	// knownFeatures are the feature flags that this package understands.
-	knownFeatures uint64 = 0
+	knownFeatures = Authenticated | Encrypted
 
 	headerMagic = "AEDBWAL\x00"
+)
+
+// Feature flags of a sealed segment, which has one of the two and a seal block
+// behind the header.
+const (
+	// Authenticated frames carry a tag, and their payload as it is.
+	Authenticated uint64 = 1 << iota
+	// Encrypted frames carry a tag, and their payload encrypted.
+	Encrypted
 )
 
 // Offsets of the fields of a segment header.
@@ -63,6 +72,14 @@ type Header struct {
 	// Previous is the digest of the whole segment before this one, and zero for
 	// the first segment of a store.
 	Previous Digest
+}
+
+// size returns where the frames of the segment begin.
+func (h *Header) size() int {
+	if h.Features == 0 {
+		return HeaderSize
+	}
+	return HeaderSize + SealSize
 }
 
 // AppendHeader appends the HeaderSize bytes of a header to dst.
@@ -114,7 +131,7 @@ func ParseHeader(data []byte) (Header, error) {
 	if unknown := h.Features &^ knownFeatures; unknown != 0 {
 		return Header{}, errs.New(errs.CodeUnavailable, "segment %d uses unknown features %#x", h.Number, unknown)
 	}
-	if binary.LittleEndian.Uint16(data[headerReserved:]) != 0 || h.FirstSeq == 0 {
+	if binary.LittleEndian.Uint16(data[headerReserved:]) != 0 || h.FirstSeq == 0 || h.Features == knownFeatures {
 		return Header{}, errs.New(errs.CodeDecode, "segment %d has an impossible header", h.Number)
 	}
 	return h, nil

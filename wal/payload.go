@@ -41,9 +41,9 @@ const fixedFieldSize = 1 + 8
 // volatileFieldSize is the size of the mark of a volatile commit.
 const volatileFieldSize = 2
 
-// appendPayload appends the payload of a frame. The caller has checked that the
-// sets are contiguous and that durable is below the first seq.
-func appendPayload(dst []byte, term, durable uint64, sets []msgs.Changeset) ([]byte, error) {
+// appendPayload appends the payload of a frame, of room bytes at most. The caller has
+// checked that the sets are contiguous and that durable is below the first seq.
+func appendPayload(dst []byte, term, durable uint64, sets []msgs.Changeset, room int) ([]byte, error) {
 	start := len(dst)
 	first, micros := sets[0].Seq, sets[0].Micros
 	dst = protowire.AppendTag(dst, frameTerm, protowire.VarintType)
@@ -62,8 +62,8 @@ func appendPayload(dst []byte, term, durable uint64, sets []msgs.Changeset) ([]b
 		if err != nil {
 			return nil, err
 		}
-		if total := len(dst) - start + 1 + protowire.SizeBytes(size); total > MaxFrameBytes {
-			return nil, errs.Exceeded(fmt.Sprintf("frame at seq %d", first), "max_frame_bytes", int64(total), MaxFrameBytes)
+		if total := len(dst) - start + 1 + protowire.SizeBytes(size); total > room {
+			return nil, errs.Exceeded(fmt.Sprintf("frame at seq %d", first), "max_frame_bytes", int64(total), int64(room))
 		}
 		dst = protowire.AppendTag(dst, frameChangeset, protowire.BytesType)
 		dst = protowire.AppendVarint(dst, uint64(size))

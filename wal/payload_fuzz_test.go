@@ -10,7 +10,7 @@ func FuzzFramePayload(f *testing.F) {
 	seed, err := appendPayload(nil, 1, 3, []msgs.Changeset{
 		{Seq: 5, Micros: 7, Effects: []msgs.Effect{{Op: msgs.EffectPut, Space: 64, Key: []byte("k"), Value: []byte("v")}}},
 		{Seq: 6, Micros: 8, Effects: []msgs.Effect{{Op: msgs.EffectDelete, Space: 64, Key: []byte("k")}, {Op: msgs.EffectDropSpace, Space: 64}}},
-	})
+	}, MaxFrameBytes)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func FuzzFramePayload(f *testing.F) {
 			return
 		}
 		// What decodes, encodes, and decodes to the same again.
-		again, err := appendPayload(nil, p.term, p.durable, p.sets)
+		again, err := appendPayload(nil, p.term, p.durable, p.sets, MaxFrameBytes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +30,7 @@ func FuzzFramePayload(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		twice, err := appendPayload(nil, q.term, q.durable, q.sets)
+		twice, err := appendPayload(nil, q.term, q.durable, q.sets, MaxFrameBytes)
 		if err != nil || string(twice) != string(again) {
 			t.Fatalf("%x encodes to %x, then to %x: %v", data, again, twice, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/vfs"
 )
 
@@ -19,19 +20,24 @@ type Place struct {
 	NextSeq uint64
 
 	header Header
-	seed   uint32 // the header's checksum: where the checksum of every frame begins
-	last   uint32 // the checksum of the frame before, or of the header
+	seal   *Seal  // nil if the segment is not sealed
+	seed   uint32 // the last checksum before the frames: where that of every frame begins
+	last   uint32 // the checksum of the frame before, or that one
 }
 
-// Begin returns the place behind the header at the start of data. Its errors are
-// those of ParseHeader.
-func Begin(data []byte) (Place, error) {
-	h, err := ParseHeader(data)
+// Begin returns the first place of a segment that is not sealed; see BeginSealed.
+func Begin(data []byte) (Place, error) { return BeginSealed(data, nil) }
+
+// BeginSealed returns the place behind the header, and the seal block, at the start
+// of data. Its errors are those of Open.
+func BeginSealed(data []byte, ring *keys.Ring) (Place, error) {
+	h, seal, err := Open(data, ring)
 	if err != nil {
 		return Place{}, err
 	}
-	seed := binary.LittleEndian.Uint32(data[headerChecksum:])
-	return Place{Offset: HeaderSize, NextSeq: h.FirstSeq, header: h, seed: seed, last: seed}, nil
+	start := h.size()
+	seed := binary.LittleEndian.Uint32(data[start-4:])
+	return Place{Offset: start, NextSeq: h.FirstSeq, header: h, seal: seal, seed: seed, last: seed}, nil
 }
 
 // Header returns the header of the segment.
@@ -46,8 +52,9 @@ func (p *Place) SameSegment(q *Place) bool { return p.header == q.header }
 // What follows may be cut off, zeros or damage: it is not looked at.
 //
 // The error is that of visit, errs.CodeUnavailable for a frame that a newer version
-// wrote, or errs.CodeDecode for one that is whole and cannot be true. Keys and
-// values handed to visit alias data.
+// wrote, errs.CodeIntegrity for one that is forged, or errs.CodeDecode for one that is
+// whole and cannot be true. Keys and values handed to visit alias data, unless they
+// were encrypted.
 func (p *Place) Advance(data []byte, visit func(Frame) error) (size int, err error) {
 	for size < len(data) {
 		f, sum, err := p.next(data[size:])
@@ -73,7 +80,11 @@ func (p *Place) next(data []byte) (Frame, uint32, error) {
 		return Frame{}, 0, nil
 	}
 	raw := data[:size]
-	body, err := parsePayload(raw[FrameOverhead:])
+	plain, err := p.seal.open(raw, p.Offset)
+	if err != nil {
+		return Frame{}, 0, inSegment(p.header, err)
+	}
+	body, err := parsePayload(plain)
 	switch {
 	case binary.LittleEndian.Uint32(raw[framePrevious:]) != p.last:
 		err = errs.New(errs.CodeDecode, "frame does not follow the one before it")
@@ -103,7 +114,9 @@ func (p *Place) Scan(data []byte, visit func(Frame) error) (End, error) {
 	end.Offset, end.NextSeq, end.last = p.Offset, p.NextSeq, p.last
 	switch {
 	case err == nil:
-		judgeTail(data[size:], p.seed, &end)
+		if forged := judgeTail(data[size:], p.seal, p.seed, &end); forged != nil {
+			err = inSegment(p.header, forged)
+		}
 	case stop == nil && errs.CodeOf(err) == errs.CodeDecode:
 		end.Verdict, end.Reason = Corrupt, err
 		err = nil

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 )
 
 // Verdict says how the content of a segment ends.
@@ -51,13 +52,18 @@ type End struct {
 	// errs.CodeDecode otherwise.
 	Reason error
 
-	// last is the checksum of the last good frame, or of the header: what the
+	// last is the last checksum of the good frames or in front of them: what the
 	// next frame has to name as its predecessor.
 	last uint32
 }
 
-// Scan reads a segment held in memory and calls visit for each good frame, in
-// order. Keys and values handed to visit alias data, so data must stay unchanged
+// Scan reads a segment that is not sealed; see ScanSealed.
+func Scan(data []byte, visit func(Frame) error) (Header, End, error) {
+	return ScanSealed(data, nil, visit)
+}
+
+// ScanSealed reads a segment held in memory, sealed under a key of the ring or not
+// sealed, and calls visit for each good frame, in order. Keys and values handed to visit alias data, so data must stay unchanged
 // for as long as they are used.
 //
 // Damage is not an error but a verdict. Where a frame is missing or fails its
@@ -70,10 +76,12 @@ type End struct {
 // below a size or a seq that a manifest calls durable, Torn is damage too; only
 // the caller knows that.
 //
-// The error is that of ParseHeader, that of visit, or errs.CodeUnavailable for a
-// frame that a newer version wrote. End then covers the frames before it.
-func Scan(data []byte, visit func(Frame) error) (Header, End, error) {
-	p, err := Begin(data)
+// The error is that of Open, that of visit, errs.CodeUnavailable for a frame that a
+// newer version wrote, or errs.CodeIntegrity for a frame, wherever it is, whose
+// checksum fits and whose tag does not: no crash leaves that. End then covers the
+// frames before it.
+func ScanSealed(data []byte, ring *keys.Ring, visit func(Frame) error) (Header, End, error) {
+	p, err := BeginSealed(data, ring)
 	if err != nil {
 		return Header{}, End{}, err
 	}
@@ -89,19 +97,25 @@ func NeverWritten(data []byte) bool {
 	return len(data) <= HeaderSize || allZero(data[HeaderSize:])
 }
 
+func inSegment(h Header, err error) error {
+	return errs.Wrap(errs.CodeOf(err), err, "segment %d", h.Number).On(SegmentName(h.Number))
+}
+
 // judgeTail sets the verdict on a segment whose tail, from end.Offset on, does not
-// begin with a good frame.
-func judgeTail(tail []byte, seed uint32, end *End) {
+// begin with a good frame. The error is that of a forged one.
+func judgeTail(tail []byte, seal *Seal, seed uint32, end *End) error {
 	if allZero(tail) {
-		return
+		return nil
 	}
 	end.Verdict = Torn
 	var durable uint64
-	decided := strandedFrames(tail, seed, end.NextSeq, func(h payloadHead) {
+	decided, err := strandedFrames(tail, seal, seed, *end, func(h payloadHead) {
 		end.Stranded++
 		durable = max(durable, h.durable)
 	})
 	switch {
+	case err != nil:
+		return err
 	case durable >= end.NextSeq:
 		end.Verdict = Corrupt
 		end.Reason = errs.New(errs.CodeDecode, "no valid frame at offset %d, but a later one says that seq %d was durable", end.Offset, durable)
@@ -111,40 +125,51 @@ func judgeTail(tail []byte, seed uint32, end *End) {
 	default:
 		end.Reason = errs.New(errs.CodeDecode, "no valid frame at offset %d; %d bytes and %d later frames were never promised", end.Offset, len(tail), end.Stranded)
 	}
+	return nil
 }
 
 // searchBudget is how often a search may read the tail again. Random bytes are
 // turned down by their first bytes; only bytes made to look like frames use it up.
 const searchBudget = 64
 
-// strandedFrames calls visit for each whole frame in the tail that is of this
-// segment and starts at or above nextSeq. It returns false if it gave up.
-func strandedFrames(tail []byte, seed uint32, nextSeq uint64, visit func(payloadHead)) bool {
+// strandedFrames calls visit for each whole frame in the tail, which is behind end,
+// that is of this segment and starts at or above end.NextSeq. It returns false if it
+// gave up.
+func strandedFrames(tail []byte, seal *Seal, seed uint32, end End, visit func(payloadHead)) (decided bool, err error) {
 	budget := searchBudget * len(tail)
+	// A commit takes at least two bytes, so a seq of this segment cannot be
+	// further away than there are bytes.
+	follows := func(h payloadHead) bool { return h.first >= end.NextSeq && h.first-end.NextSeq <= uint64(len(tail)) }
 	for offset := 0; offset+FrameOverhead < len(tail); {
 		size, ok := frameExtent(tail, offset)
-		if !ok || !plausibleHead(tail[offset+FrameOverhead:offset+size]) {
+		if !ok || !seal.plausible(tail[offset:offset+size], end.Offset+offset) {
 			offset++
 			continue
 		}
-		head, err := parsePayloadHead(tail[offset+FrameOverhead : offset+size])
-		// A commit takes at least two bytes, so a seq of this segment cannot be
-		// further away than there are bytes.
-		if err != nil || head.first < nextSeq || head.first-nextSeq > uint64(len(tail)) {
-			offset++
-			continue
+		frame := tail[offset : offset+size]
+		if seal == nil { // its head can be read before its checksum is known to fit
+			if head, err := parsePayloadHead(frame[FrameOverhead:]); err != nil || !follows(head) {
+				offset++
+				continue
+			}
 		}
 		if budget -= size; budget < 0 {
-			return false
+			return false, nil
 		}
 		if _, ok := frameAt(tail, offset, seed); !ok {
 			offset++
 			continue
 		}
-		visit(head)
+		payload, err := seal.open(frame, end.Offset+offset)
+		if err != nil {
+			return false, err
+		}
+		if head, err := parsePayloadHead(payload); err == nil && follows(head) {
+			visit(head)
+		}
 		offset += size
 	}
-	return true
+	return true, nil
 }
 
 // plausibleHead tells at the price of one byte that data cannot be a payload.

@@ -6,6 +6,7 @@ import (
 	"github.com/zeebo/blake3"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/msgs"
 )
 
@@ -15,28 +16,38 @@ import (
 // It is not safe for concurrent use.
 type Writer struct {
 	header   Header
-	seed     uint32 // the header's checksum: where the checksum of every frame begins
+	sealing  keys.Sealing
+	seal     *Seal  // nil if the segment is not sealed
+	seed     uint32 // the last checksum before the frames: where that of every frame begins
 	previous uint32 // checksum of the last frame
 	nextSeq  uint64
 	size     int64
 	digest   *blake3.Hasher
 }
 
-// NewWriter begins a segment. It returns the writer and the bytes of the header,
-// which the caller owns.
-func NewWriter(h Header) (*Writer, []byte, error) {
+// NewWriter begins a segment that is not sealed. It returns the writer and the
+// bytes of the header, which the caller owns.
+func NewWriter(h Header) (*Writer, []byte, error) { return NewSealedWriter(h, keys.Sealing{}) }
+
+// NewSealedWriter begins a segment that is sealed as sealing says. It returns the
+// writer and the bytes of the header and the seal block, which the caller owns. The
+// feature flags are the writer's to set: h has none.
+func NewSealedWriter(h Header, sealing keys.Sealing) (*Writer, []byte, error) {
 	if h.FirstSeq == 0 {
 		return nil, nil, errs.New(errs.CodeEncode, "segment %d has no first seq", h.Number)
 	}
-	if unknown := h.Features &^ knownFeatures; unknown != 0 {
-		return nil, nil, errs.New(errs.CodeEncode, "segment %d has unknown features %#x", h.Number, unknown)
+	if h.Features != 0 {
+		return nil, nil, errs.New(errs.CodeEncode, "segment %d is to have the features %#x", h.Number, h.Features)
 	}
-	data := AppendHeader(make([]byte, 0, HeaderSize), h)
+	seal, data, err := newSeal(&h, sealing)
+	if err != nil {
+		return nil, nil, err
+	}
 	w := &Writer{
-		header:  h,
-		seed:    binary.LittleEndian.Uint32(data[headerChecksum:]),
+		header: h, sealing: sealing, seal: seal,
+		seed:    binary.LittleEndian.Uint32(data[len(data)-4:]),
 		nextSeq: h.FirstSeq,
-		size:    HeaderSize,
+		size:    int64(len(data)),
 		digest:  blake3.New(),
 	}
 	w.previous = w.seed
@@ -44,22 +55,32 @@ func NewWriter(h Header) (*Writer, []byte, error) {
 	return w, data, nil
 }
 
-// ContinueWriter returns a writer that goes on where the good frames of a segment
-// end: at end.Offset, whatever lies behind it. data is the segment and end what
-// Scan found in it; a segment that is Corrupt cannot be continued
-// (errs.CodeEncode). The data is hashed up to end.Offset and not retained, so that
-// Digest of the result is also the digest of what was found.
+// ContinueWriter goes on with a segment that is not sealed; see
+// ContinueSealedWriter.
 func ContinueWriter(data []byte, end End) (*Writer, error) {
-	h, err := ParseHeader(data)
+	return ContinueSealedWriter(data, end, keys.Sealing{})
+}
+
+// ContinueSealedWriter returns a writer that goes on where the good frames of a
+// segment end: at end.Offset, whatever lies behind it. data is the segment and end
+// what Scan found in it; a segment that is Corrupt, or that is sealed in another way
+// than sealing says, cannot be continued (errs.CodeEncode). The data is hashed up to
+// end.Offset and not retained, so that Digest of the result is also the digest of
+// what was found.
+func ContinueSealedWriter(data []byte, end End, sealing keys.Sealing) (*Writer, error) {
+	h, seal, err := Open(data, sealing.Ring)
 	if err != nil {
 		return nil, err
 	}
-	if end.Verdict == Corrupt || end.Offset < HeaderSize || end.Offset > len(data) {
+	if end.Verdict == Corrupt || end.Offset < h.size() || end.Offset > len(data) {
 		return nil, errs.New(errs.CodeEncode, "segment %d cannot be continued at offset %d of %d: it is %s", h.Number, end.Offset, len(data), end.Verdict)
 	}
+	if !seal.Fits(sealing) {
+		return nil, errs.New(errs.CodeEncode, "segment %d cannot be continued: it is sealed in another way", h.Number)
+	}
 	w := &Writer{
-		header:   h,
-		seed:     binary.LittleEndian.Uint32(data[headerChecksum:]),
+		header: h, sealing: sealing, seal: seal,
+		seed:     binary.LittleEndian.Uint32(data[h.size()-4:]),
 		previous: end.last,
 		nextSeq:  end.NextSeq,
 		size:     int64(end.Offset),
@@ -67,6 +88,24 @@ func ContinueWriter(data []byte, end End) (*Writer, error) {
 	}
 	w.digest.Write(data[:end.Offset]) // a Hasher never fails
 	return w, nil
+}
+
+// Successor begins the segment that follows this one, sealed in the same way, at
+// the time given in microseconds since the Unix epoch. It returns what
+// NewSealedWriter does.
+func (w *Writer) Successor(createdMicros int64) (*Writer, []byte, error) {
+	return NewSealedWriter(Header{
+		Incarnation: w.header.Incarnation, Number: w.header.Number + 1, Term: w.header.Term,
+		FirstSeq: w.nextSeq, CreatedMicros: createdMicros, Previous: w.Digest(),
+	}, w.sealing)
+}
+
+// Segment describes the segment as it is now.
+func (w *Writer) Segment() msgs.Segment {
+	return msgs.Segment{
+		Number: w.header.Number, FirstSeq: w.header.FirstSeq, LastSeq: w.nextSeq - 1,
+		Size: w.size, Digest: w.Digest(),
+	}
 }
 
 // AppendFrame appends the frame of one epoch to dst and counts it as written:
@@ -89,7 +128,7 @@ func (w *Writer) AppendFrame(dst []byte, term, durable uint64, sets []msgs.Chang
 	if durable >= w.nextSeq {
 		return dst, errs.New(errs.CodeEncode, "durable seq %d is not below %d, the first of the frame", durable, w.nextSeq)
 	}
-	out, err := appendFrame(dst, w.seed, w.previous, term, durable, sets)
+	out, err := w.appendFrame(dst, term, durable, sets)
 	if err != nil {
 		return dst, err
 	}

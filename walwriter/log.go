@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/vfs"
 	"github.com/empyrealapp/aedb-go/wal"
@@ -23,6 +24,8 @@ type Storage struct {
 	// SegmentBytes is the size at which segments are sealed: no zeros are written
 	// beyond it. 0 stands for no limit.
 	SegmentBytes int64
+	// Sealing says how the segments that are begun are sealed.
+	Sealing keys.Sealing
 }
 
 // Log is the active segment as a file. It belongs to the writer's goroutine; the
@@ -74,7 +77,7 @@ func CreateLog(fs vfs.FS, dir string, h wal.Header) (*Log, *wal.Writer, error) {
 // CreateLog begins a segment: its header and its directory entry are on stable
 // storage when it returns.
 func (s Storage) CreateLog(h wal.Header) (*Log, *wal.Writer, error) {
-	segment, header, err := wal.NewWriter(h)
+	segment, header, err := wal.NewSealedWriter(h, s.Sealing)
 	if err != nil {
 		return nil, nil, err
 	}

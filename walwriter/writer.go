@@ -142,6 +142,10 @@ func (w *Writer) Last(now time.Time) (*Plan, error) {
 	return p, nil
 }
 
+// Segment describes the active segment, with all that was planned for it. When
+// every plan was performed, it is what a manifest may list.
+func (w *Writer) Segment() msgs.Segment { return w.segment.Segment() }
+
 // encode appends the epoch as one frame, or as several where one would be too
 // large.
 func (w *Writer) encode(durable uint64, sets []msgs.Changeset) error {
@@ -173,16 +177,8 @@ func (w *Writer) extend(from int) {
 }
 
 func (w *Writer) rotate(now time.Time) error {
-	old := w.segment.Header()
-	sealed := msgs.Segment{
-		Number: old.Number, FirstSeq: old.FirstSeq, LastSeq: w.segment.NextSeq() - 1,
-		Size: w.segment.Size(), Digest: w.segment.Digest(),
-	}
-	next := wal.Header{
-		Incarnation: old.Incarnation, Number: old.Number + 1, Term: old.Term,
-		FirstSeq: w.segment.NextSeq(), CreatedMicros: now.UnixMicro(), Previous: sealed.Digest,
-	}
-	segment, header, err := wal.NewWriter(next)
+	sealed := w.segment.Segment()
+	segment, header, err := w.segment.Successor(now.UnixMicro())
 	if err != nil {
 		return err
 	}
@@ -191,6 +187,7 @@ func (w *Writer) rotate(now time.Time) error {
 	p.Sealed = append(p.Sealed, sealed)
 	from := len(p.buf)
 	p.buf = append(p.buf, header...)
+	next := segment.Header()
 	p.Actions = append(p.Actions, Action{from: from, to: len(p.buf), Begin: &next})
 	p.Bytes += int64(len(header))
 	return nil
