@@ -101,13 +101,13 @@ func TestManifestOfAnyFlippedBitOrLengthIsRefusedAsDamaged(t *testing.T) {
 
 func TestManifestThatIsWholeButForeignIsUnavailable(t *testing.T) {
 	for name, swap := range map[string][2]string{
-		"newer format":    {`"format_version": 1`, `"format_version": 2`},
+		"newer format":    {`"format_version": 1`, `"format_version": 3`},
 		"wrong magic":     {`"magic": "aedb-manifest"`, `"magic": "other"`},
 		"unknown feature": {`"feature_flags": 0`, `"feature_flags": 8`},
 		"newer and reshaped": {`1,
-  "feature_flags": 0`, `2,
+  "feature_flags": 0`, `3,
   "feature_flags": "none"`},
-		"newer and signed": {`"format_version": 1`, `"format_version": 2`},
+		"newer and signed": {`"format_version": 1`, `"format_version": 3`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := strings.Replace(string(encode(t, sample(3))), swap[0], swap[1], 1)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/vfs"
 )
 
@@ -31,6 +32,9 @@ var ErrNone = errs.Wrap(errs.CodeUnavailable, fs.ErrNotExist, "no manifest")
 type Report struct {
 	// Rejected are the generations that were tried in vain, newest first.
 	Rejected []Rejection
+	// Key is the ID of the key that the one found is signed under, "" if it is not
+	// signed.
+	Key string
 }
 
 // Rejection is one generation that could not be used.
@@ -60,7 +64,11 @@ func ParseFileName(name string) (generation uint64, ok bool) {
 	return generation, err == nil && FileName(generation) == name
 }
 
-// Store makes m durable as its generation, which must be one above the newest
+// Store makes m durable without a signature; see StoreSigned.
+func Store(fsys vfs.FS, dir string, m Manifest) error { return StoreSigned(fsys, dir, m, nil) }
+
+// StoreSigned makes m durable as its generation, signed under the current key of the
+// ring unless that is nil. The generation must be one above the newest
 // that verifies: 1 for a new store, Generation+1 of what Load returned
 // otherwise. A damaged file of that generation is replaced. When the new
 // generation is durable, those older than the one before it are removed, as far
@@ -68,8 +76,8 @@ func ParseFileName(name string) (generation uint64, ok bool) {
 //
 // After an error the old or the new generation is in force; which of the two,
 // only Load can tell.
-func Store(fsys vfs.FS, dir string, m Manifest) error {
-	data, err := Encode(m)
+func StoreSigned(fsys vfs.FS, dir string, m Manifest, ring *keys.Ring) error {
+	data, err := EncodeSigned(m, ring)
 	if err != nil {
 		return err
 	}
@@ -122,14 +130,23 @@ func removeOlder(fsys vfs.FS, dir string, oldest uint64) {
 	}
 }
 
-// Load returns the newest generation that verifies, and a report of those that
-// were turned down before it was found.
+// Load returns the newest generation of a store that is not signed; see LoadSigned.
+func Load(fsys vfs.FS, dir string) (Manifest, Report, error) {
+	return LoadSigned(fsys, dir, nil, false)
+}
+
+// LoadSigned returns the newest generation that verifies, and a report of those
+// that were turned down before it was found. With a ring only a signed generation
+// does, without one only one that is not signed. With adopt, a ring also takes a
+// store of which no generation is signed.
 //
 // Without any generation the error is ErrNone. If all are damaged it is
-// errs.CodeRecoveryIntegrity and names them. A generation that verifies but that
-// this version cannot read is errs.CodeUnavailable at once, without a look at
-// older ones.
-func Load(fsys vfs.FS, dir string) (Manifest, Report, error) {
+// errs.CodeRecoveryIntegrity and names them; if they would do but for the signature
+// that they lack, errs.CodeUnavailable. A generation that verifies but that this
+// version cannot read, or that is signed under a key that is not there, is
+// errs.CodeUnavailable at once, and one that cannot be read from the disk errs.CodeIO,
+// without a look at older ones.
+func LoadSigned(fsys vfs.FS, dir string, ring *keys.Ring, adopt bool) (Manifest, Report, error) {
 	var report Report
 	generations, err := list(fsys, dir)
 	if err != nil {
@@ -140,40 +157,62 @@ func Load(fsys vfs.FS, dir string) (Manifest, Report, error) {
 	}
 	slices.Reverse(generations)
 	for _, g := range generations {
-		m, err := loadGeneration(fsys, dir, g)
+		m, key, err := loadGeneration(fsys, dir, g, ring)
 		if err == nil {
+			report.Key = key
 			return m, report, nil
 		}
-		if errs.CodeOf(err) == errs.CodeUnavailable {
+		if code := errs.CodeOf(err); code == errs.CodeUnavailable || code == errs.CodeIO && !errors.Is(err, fs.ErrNotExist) {
 			return Manifest{}, report, err
 		}
 		report.Rejected = append(report.Rejected, Rejection{FileName(g), err})
 	}
-	return Manifest{}, report, report.fatal(dir)
+	switch {
+	case !report.unsigned():
+		return Manifest{}, report, report.fatal(errs.CodeRecoveryIntegrity, dir, "every manifest in %s is damaged")
+	case adopt:
+		return Load(fsys, dir)
+	}
+	return Manifest{}, report, report.fatal(errs.CodeUnavailable, dir, "the store in %s is not signed and has to be adopted before keys protect it")
 }
 
-func (r Report) fatal(dir string) error {
+// unsigned reports whether some generation lacks only a signature, and none has one
+// that does not fit.
+func (r Report) unsigned() bool {
+	some := false
+	for _, rejected := range r.Rejected {
+		switch {
+		case errors.Is(rejected.Err, errUnsigned):
+			some = true
+		case errs.CodeOf(rejected.Err) == errs.CodeIntegrity:
+			return false
+		}
+	}
+	return some
+}
+
+func (r Report) fatal(code errs.Code, dir, message string) error {
 	reasons := make([]error, len(r.Rejected))
 	for i, rejected := range r.Rejected {
 		reasons[i] = rejected.Err
 	}
-	return errs.Wrap(errs.CodeRecoveryIntegrity, errors.Join(reasons...), "every manifest in %s is damaged", dir)
+	return errs.Wrap(code, errors.Join(reasons...), message, dir)
 }
 
-func loadGeneration(fsys vfs.FS, dir string, generation uint64) (Manifest, error) {
+func loadGeneration(fsys vfs.FS, dir string, generation uint64, ring *keys.Ring) (Manifest, string, error) {
 	name := path.Join(dir, FileName(generation))
 	data, err := readFile(fsys, name)
 	if err != nil {
-		return Manifest{}, errs.Wrap(errs.CodeIO, err, "read %s", name)
+		return Manifest{}, "", errs.Wrap(errs.CodeIO, err, "read %s", name)
 	}
-	m, err := Decode(data)
+	m, key, err := DecodeSigned(data, ring)
 	if err != nil {
-		return Manifest{}, errs.Wrap(errs.CodeOf(err), err, "%s", name)
+		return Manifest{}, key, errs.Wrap(errs.CodeOf(err), err, "%s", name).On(FileName(generation))
 	}
 	if m.Generation != generation {
-		return Manifest{}, errs.New(errs.CodeDecode, "%s holds generation %d", name, m.Generation)
+		return Manifest{}, key, errs.New(errs.CodeDecode, "%s holds generation %d", name, m.Generation)
 	}
-	return m, nil
+	return m, key, nil
 }
 
 func readFile(fsys vfs.FS, name string) ([]byte, error) {

@@ -143,18 +143,19 @@ func sealedUnder(data []byte, h Header) (string, error) {
 // seal completes the last frame of dst, which starts at start there and at offset
 // in the segment, and has all but its nonce, its tag and its crc.
 func (s *Seal) seal(dst []byte, start int, offset int64) ([]byte, error) {
-	nonce, err := s.nonces.Next()
+	next, err := s.nonces.Next()
 	if err != nil {
 		return nil, err
 	}
 	frame := dst[start:]
+	nonce := frame[frameNonce:sealedPayload]
+	copy(nonce, next[:])
 	binary.LittleEndian.PutUint64(frame[frameOffset:], uint64(offset))
-	copy(frame[frameNonce:], nonce[:])
 	if s.encrypted {
 		body := start + sealedPayload
-		return s.aead.Seal(dst[:body], nonce[:], dst[body:], frame[frameLength:sealedPayload]), nil
+		return s.aead.Seal(dst[:body], nonce, dst[body:], frame[frameLength:sealedPayload]), nil
 	}
-	return s.aead.Seal(dst, nonce[:], nil, frame[frameLength:]), nil
+	return s.aead.Seal(dst, nonce, nil, frame[frameLength:]), nil
 }
 
 // open returns the payload of a frame whose crc fits: a part of it, or decrypted.
