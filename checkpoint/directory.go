@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/msgs"
 )
 
@@ -38,7 +39,7 @@ const (
 )
 
 // appendDirectory appends the directory as a chunk of space 0, not compressed.
-func appendDirectory(dst []byte, chunks []Chunk) ([]byte, error) {
+func appendDirectory(dst []byte, chunks []Chunk, seal *seal) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, make([]byte, prefixSize)...)
 	var entry []byte
@@ -60,11 +61,12 @@ func appendDirectory(dst []byte, chunks []Chunk) ([]byte, error) {
 		dst = protowire.AppendBytes(dst, entry)
 	}
 	body := len(dst) - start - prefixSize
-	if int64(body) > maxDirectoryBytes {
-		return nil, errs.Exceeded("checkpoint directory", "max_directory_bytes", int64(body), maxDirectoryBytes)
+	if int64(body) > maxDirectoryBytes-keys.TagBytes {
+		return nil, errs.Exceeded("checkpoint directory", "max_directory_bytes", int64(body), maxDirectoryBytes-keys.TagBytes)
 	}
-	sealPrefix(dst[start:], 0, len(chunks), body)
-	return dst, nil
+	block := seal.close(dst[start:], len(chunks))
+	sealPrefix(block, 0, len(chunks), body)
+	return append(dst[:start], block...), nil
 }
 
 // maxDirectoryBytes is what the length field of its prefix can hold.
@@ -89,16 +91,17 @@ func sumFile(header, directory []byte) Digest {
 }
 
 // parseDirectory decodes a directory with its prefix, which starts at offset in
-// the file. It checks that the chunks fill the space between the header and the
-// directory, ascend, and declare no impossible sizes. The keys alias data.
-func parseDirectory(data []byte, offset int64) ([]Chunk, error) {
+// the file. It checks that the chunks fill the space between the header, which ends
+// at start, and the directory, ascend, and declare no impossible sizes. The keys
+// alias data.
+func parseDirectory(data []byte, start, offset int64) ([]Chunk, error) {
 	body := data[prefixSize:]
 	if binary.LittleEndian.Uint64(data[chunkSpace:]) != 0 ||
 		uint64(binary.LittleEndian.Uint32(data[chunkPacked:])) != uint64(len(body)) {
 		return nil, errs.New(errs.CodeDecode, "the directory has a malformed prefix")
 	}
 	var chunks []Chunk
-	next := int64(headerSize)
+	next := start
 	for len(body) > 0 {
 		number, kind, value, n, err := consumeField(body)
 		if err != nil {

@@ -60,7 +60,7 @@ func readFull(f vfs.File, b []byte, offset int64) error {
 		return nil
 	}
 	if err == nil || errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
+		return errs.Wrap(errs.CodeDecode, io.ErrUnexpectedEOF, "read %d bytes at %d", len(b), offset)
 	}
 	return errs.Wrap(errs.CodeIO, err, "read %d bytes at %d", len(b), offset)
 }

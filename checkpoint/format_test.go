@@ -35,7 +35,7 @@ func (f *forged) chunk(space uint64, entries, raw int, packed []byte, firstKey s
 func (f *forged) file(t require.TestingT) []byte {
 	out := append(slices.Clone(f.header), f.blocks...)
 	at := len(out)
-	out, err := appendDirectory(out, f.chunks)
+	out, err := appendDirectory(out, f.chunks, nil)
 	require.NoError(t, err)
 	return appendTrailer(out, int64(at), sumFile(f.header, out[at:]))
 }

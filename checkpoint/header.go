@@ -12,9 +12,9 @@ const (
 	// writes, and the newest that it reads.
 	FormatVersion = 1
 
-	headerMagic          = "AEDBCKP\x00"
-	headerSize           = 60
-	knownFeatures uint64 = 0
+	headerMagic   = "AEDBCKP\x00"
+	headerSize    = 60
+	knownFeatures = featureEncrypted
 )
 
 // Offsets of the fields of the header.

@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/vfs"
 )
@@ -21,6 +22,7 @@ type Reader struct {
 	header  Header
 	size    int64
 	digest  Digest
+	seal    *seal // nil if it is not encrypted
 	chunks  []Chunk
 	spaces  []Space
 	decoder *zstd.Decoder
@@ -39,26 +41,31 @@ type Space struct {
 
 type buffers struct{ packed, raw []byte }
 
-// Open opens a checkpoint and checks its header, its directory and its length;
-// the chunks are checked when they are decoded. A file that is damaged or cut
-// short is errs.CodeDecode, one of a newer format errs.CodeUnavailable.
+// Open opens a checkpoint that is not encrypted; see OpenSealed.
+func Open(fsys vfs.FS, name string) (*Reader, error) { return OpenSealed(fsys, name, nil) }
+
+// OpenSealed opens a checkpoint, encrypted under a key of the ring or not encrypted,
+// and checks its header, its directory and its length; the chunks are checked when
+// they are decoded. A file that is damaged or cut short is errs.CodeDecode, one of a
+// newer format, or encrypted under a key that is not in the ring,
+// errs.CodeUnavailable, one that verifies and does not decrypt errs.CodeIntegrity.
 //
 // Whether it is the checkpoint that a manifest means is for the caller to
 // compare: see Header and Digest.
-func Open(fsys vfs.FS, name string) (*Reader, error) {
+func OpenSealed(fsys vfs.FS, name string, ring *keys.Ring) (*Reader, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, errs.Wrap(errs.CodeIO, err, "open checkpoint %s", name)
 	}
 	r := &Reader{name: name, file: f}
-	if err := r.load(); err != nil {
+	if err := r.load(ring); err != nil {
 		f.Close()
 		return nil, errs.Wrap(errs.CodeOf(err), err, "checkpoint %s", name)
 	}
 	return r, nil
 }
 
-func (r *Reader) load() error {
+func (r *Reader) load(ring *keys.Ring) error {
 	var err error
 	if r.size, err = r.file.Size(); err != nil {
 		return errs.Wrap(errs.CodeIO, err, "get the size")
@@ -74,12 +81,19 @@ func (r *Reader) load() error {
 	if r.header, err = parseHeader(header); err != nil {
 		return err
 	}
+	if r.header.Features&featureEncrypted != 0 {
+		header = append(header, make([]byte, sealSize)...)
+		if err := readFull(r.file, header[headerSize:], headerSize); err != nil {
+			return err
+		}
+	}
+	start := int64(len(header))
 	trailer := make([]byte, trailerSize)
 	if err := readFull(r.file, trailer, r.size-trailerSize); err != nil {
 		return err
 	}
 	offset := int64(binary.LittleEndian.Uint64(trailer[trailerOffset:]))
-	if string(trailer[trailerMagic:]) != trailerMark || offset < headerSize || offset > r.size-trailerSize-prefixSize {
+	if string(trailer[trailerMagic:]) != trailerMark || offset < start || offset > r.size-trailerSize-prefixSize {
 		return errs.New(errs.CodeDecode, "cut short or damaged: no trailer at the end")
 	}
 	directory := make([]byte, r.size-trailerSize-offset)
@@ -90,7 +104,16 @@ func (r *Reader) load() error {
 	if r.digest != Digest(trailer[trailerDigest:]) {
 		return errs.New(errs.CodeDecode, "digest mismatch in the header or the directory")
 	}
-	if r.chunks, err = parseDirectory(directory, offset); err != nil {
+	if start > headerSize {
+		if r.seal, err = openSeal(header, ring); err != nil {
+			return err
+		}
+	}
+	chunks := int(binary.LittleEndian.Uint32(directory[chunkEntries:]))
+	if directory, err = r.seal.open(directory, chunks); err != nil {
+		return errs.Wrap(errs.CodeOf(err), err, "the directory at offset %d", offset)
+	}
+	if r.chunks, err = parseDirectory(directory, start, offset); err != nil {
 		return err
 	}
 	r.sumSpaces()
@@ -134,7 +157,8 @@ func (r *Reader) Spaces() []Space { return r.spaces }
 // DecodeChunk reads chunk i of Chunks, checks it, and calls visit for each entry
 // in order. The slices are valid during the call of visit only. An error of
 // visit is returned as it is; damage is errs.CodeDecode, and may be noticed after
-// visit was called for the entries before it.
+// visit was called for the entries before it. The other errors are those of
+// OpenSealed.
 func (r *Reader) DecodeChunk(i int, visit func(key, value []byte, version uint64) error) error {
 	c := &r.chunks[i]
 	b, _ := r.buffers.Get().(*buffers)
@@ -153,8 +177,12 @@ func (r *Reader) DecodeChunk(i int, visit func(key, value []byte, version uint64
 	if err := c.checkBlock(b.packed); err != nil {
 		return r.damaged(i, err)
 	}
+	block, err := r.seal.open(b.packed, i)
+	if err != nil {
+		return r.damaged(i, err)
+	}
 	b.raw = sized(b.raw, c.RawBytes)
-	raw, err := r.decoder.DecodeAll(b.packed[prefixSize:], b.raw[:0:c.RawBytes])
+	raw, err := r.decoder.DecodeAll(block[prefixSize:], b.raw[:0:c.RawBytes])
 	if err != nil {
 		return r.damaged(i, errs.Wrap(errs.CodeDecode, err, "decompress"))
 	}

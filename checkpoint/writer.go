@@ -11,6 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/vfs"
 )
@@ -29,8 +30,13 @@ type Info struct {
 	RawBytes int64
 }
 
-// Write makes a checkpoint of commit h.Seq durable in dir, in place of one of
-// the same seq. It calls fill once, on its own goroutine, to add the entries.
+// Write makes a checkpoint durable that is not encrypted; see WriteSealed.
+func Write(ctx context.Context, fsys vfs.FS, dir string, h Header, concurrency int, fill func(*Writer) error) (Info, error) {
+	return WriteSealed(ctx, fsys, dir, h, keys.Sealing{}, concurrency, fill)
+}
+
+// WriteSealed makes a checkpoint of commit h.Seq durable in dir, in place of one of
+// the same seq. It is encrypted if sealing says so. It calls fill once, on its own goroutine, to add the entries.
 //
 // Chunks are compressed by up to concurrency goroutines, which end before Write
 // does; 1 or less compresses between the calls of Add. Memory is bounded by a
@@ -39,7 +45,7 @@ type Info struct {
 // After an error, also that of fill or of the context, no checkpoint of that
 // name was added, unless the error came from making the name durable. What was
 // written is left under its temporary name only if it cannot be removed.
-func Write(ctx context.Context, fsys vfs.FS, dir string, h Header, concurrency int, fill func(*Writer) error) (Info, error) {
+func WriteSealed(ctx context.Context, fsys vfs.FS, dir string, h Header, sealing keys.Sealing, concurrency int, fill func(*Writer) error) (Info, error) {
 	if unknown := h.Features &^ knownFeatures; unknown != 0 {
 		return Info{}, errs.New(errs.CodeEncode, "checkpoint %d has unknown features %#x", h.Seq, unknown)
 	}
@@ -52,7 +58,7 @@ func Write(ctx context.Context, fsys vfs.FS, dir string, h Header, concurrency i
 	if err != nil {
 		return Info{}, errs.Wrap(errs.CodeIO, err, "create %s", temp)
 	}
-	info, err := writeFile(ctx, f, h, max(1, concurrency), fill)
+	info, err := writeFile(ctx, f, h, sealing, max(1, concurrency), fill)
 	if closeErr := f.Close(); err == nil && closeErr != nil {
 		err = errs.Wrap(errs.CodeIO, closeErr, "close %s", temp)
 	}
@@ -71,15 +77,18 @@ func Write(ctx context.Context, fsys vfs.FS, dir string, h Header, concurrency i
 }
 
 // writeFile writes and syncs the content of a checkpoint.
-func writeFile(ctx context.Context, f vfs.File, h Header, concurrency int, fill func(*Writer) error) (Info, error) {
+func writeFile(ctx context.Context, f vfs.File, h Header, sealing keys.Sealing, concurrency int, fill func(*Writer) error) (Info, error) {
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(concurrency), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return Info{}, errs.Wrap(errs.CodeInternal, err, "make a zstd encoder")
 	}
-	w := &Writer{ctx: ctx, file: f, encoder: encoder, seq: h.Seq, concurrency: concurrency}
+	seal, header, err := newSeal(&h, sealing)
+	if err != nil {
+		return Info{}, err
+	}
+	w := &Writer{ctx: ctx, file: f, encoder: encoder, seal: seal, seq: h.Seq, concurrency: concurrency}
 	defer w.wait()
-	header := appendHeader(nil, h)
 	if err := w.write(header); err != nil {
 		return Info{}, err
 	}
@@ -91,7 +100,7 @@ func writeFile(ctx context.Context, f vfs.File, h Header, concurrency int, fill 
 		return Info{}, err
 	}
 	at := w.offset
-	directory, err := appendDirectory(nil, w.chunks)
+	directory, err := appendDirectory(nil, w.chunks, seal)
 	if err != nil {
 		return Info{}, err
 	}
@@ -116,11 +125,13 @@ type Writer struct {
 	ctx         context.Context
 	file        vfs.File
 	encoder     *zstd.Encoder
+	seal        *seal // nil if it is not encrypted
 	seq         uint64
 	concurrency int
 
 	offset  int64
 	chunks  []Chunk  // written
+	begun   int      // chunks handed on, written or not
 	lastKey []byte   // of the last entry added
 	current *block   // being filled
 	pending []*block // being compressed, in the order of the file
@@ -131,10 +142,11 @@ type Writer struct {
 // block is a chunk on its way into the file. Its goroutine owns it until done
 // is closed, the writer before and after.
 type block struct {
-	chunk Chunk
-	raw   []byte
-	out   []byte // the prefix and the compressed bytes
-	done  chan struct{}
+	chunk  Chunk
+	number int // of the chunk in the file
+	raw    []byte
+	out    []byte // the prefix and the compressed bytes
+	done   chan struct{}
 }
 
 // Add adds an entry. Space must not be 0 nor below that of the entry before;
@@ -190,8 +202,10 @@ func (w *Writer) flush() error {
 	}
 	b := w.current
 	b.chunk.RawBytes = len(b.raw)
+	b.number = w.begun
+	w.begun++
 	if w.concurrency == 1 {
-		b.compress(w.encoder)
+		b.compress(w.encoder, w.seal)
 		if err := w.writeBlock(b); err != nil {
 			return err
 		}
@@ -200,7 +214,7 @@ func (w *Writer) flush() error {
 		w.pending = append(w.pending, b)
 		go func() {
 			defer close(b.done)
-			b.compress(w.encoder)
+			b.compress(w.encoder, w.seal)
 		}()
 		if len(w.pending) > w.concurrency {
 			if err := w.writeOldest(); err != nil {
@@ -212,9 +226,9 @@ func (w *Writer) flush() error {
 	return nil
 }
 
-func (b *block) compress(encoder *zstd.Encoder) {
+func (b *block) compress(encoder *zstd.Encoder, seal *seal) {
 	b.out = append(b.out[:0], make([]byte, prefixSize)...)
-	b.out = encoder.EncodeAll(b.raw, b.out)
+	b.out = seal.close(encoder.EncodeAll(b.raw, b.out), b.number)
 	b.chunk.packed = len(b.out) - prefixSize
 	b.chunk.digest = sealPrefix(b.out, b.chunk.Space, b.chunk.Entries, b.chunk.RawBytes)
 }
