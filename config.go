@@ -78,6 +78,9 @@ type Config struct {
 	// RecoveryParallelism is the number of goroutines that read files at open;
 	// by default the number of processors.
 	RecoveryParallelism int
+	// Keys sign the store, authenticate its log and encrypt its files; none by
+	// default.
+	Keys KeyConfig
 	// OnRecovery, if set, is called now and then during a long opening, by the
 	// goroutine that opens.
 	OnRecovery func(RecoveryProgress)
@@ -307,6 +310,7 @@ func (c *Config) Validate() error {
 	positive(int64(r.HistoryCommits), "Reads.HistoryCommits")
 	positive(r.HistoryBytes, "Reads.HistoryBytes")
 
+	broken = append(broken, c.Keys.broken()...)
 	rule(c.IdempotencyAge >= 0, "IdempotencyAge", "0 or positive")
 	rule(c.DiskReserve >= 0, "DiskReserve", "0 or positive")
 	positive(c.SegmentBytes, "SegmentBytes")

@@ -17,6 +17,7 @@ import (
 	"github.com/empyrealapp/aedb-go/checkpointer"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/feed"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/locks"
 	"github.com/empyrealapp/aedb-go/pipeline"
 	"github.com/empyrealapp/aedb-go/recovery"
@@ -34,6 +35,7 @@ type DB struct {
 	logger   Logger
 	clock    vfs.Clock
 	lock     io.Closer
+	ring     *keys.Ring // nil without keys
 	pipeline *pipeline.Pipeline
 	keeper   *checkpointer.Checkpointer
 	report   RecoveryReport
@@ -89,6 +91,7 @@ func OpenNoAuthContext(ctx context.Context, dir string, cfg Config) (*DB, error)
 	}
 	db := &DB{cfg: cfg, dir: dir, logger: cfg.Logger, clock: cfg.Clock, lock: lock, closed: make(chan struct{})}
 	if err := db.start(ctx); err != nil {
+		db.ring.Wipe()
 		return nil, errors.Join(err, db.unlock())
 	}
 	return db, nil
@@ -122,6 +125,7 @@ func (db *DB) start(ctx context.Context) error {
 	found, err := recovery.Open(ctx, recovery.Options{
 		FS: cfg.FS, Dir: db.dir, Mode: cfg.Recovery, Parallelism: cfg.RecoveryParallelism, Continue: true,
 		Clock: cfg.Clock, OnProgress: cfg.OnRecovery,
+		Sealing: db.sealing(), Adopt: cfg.Keys.Adopt, ExpectSeq: cfg.Keys.ExpectSeq,
 	})
 	if err != nil {
 		return err
@@ -133,7 +137,7 @@ func (db *DB) start(ctx context.Context) error {
 	if err := db.reads.init(db, cfg.Tuning); err != nil {
 		return err
 	}
-	storage := walwriter.Storage{FS: cfg.FS, Dir: db.dir, SegmentBytes: cfg.SegmentBytes}
+	storage := walwriter.Storage{FS: cfg.FS, Dir: db.dir, SegmentBytes: cfg.SegmentBytes, Sealing: db.sealing()}
 	if cfg.Durability == Full {
 		storage.Prezero = prezero
 	}
@@ -145,6 +149,7 @@ func (db *DB) start(ctx context.Context) error {
 	db.keeper = checkpointer.New(checkpointer.Config{
 		FS: cfg.FS, Dir: db.dir, Clock: cfg.Clock, Kept: cfg.Checkpoint.Kept,
 		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval, Concurrency: cfg.RecoveryParallelism,
+		Sealing: db.sealing(),
 	}, found.Manifest, found.Sealed, found.Checkpoint)
 	if found.Active != nil {
 		db.keeper.Resume(segment.Size())
@@ -211,8 +216,8 @@ func (db *DB) Recovery() RecoveryReport { return db.report }
 func (db *DB) Dir() string { return db.dir }
 
 // Close refuses new commits, finishes those that were admitted, syncs the log,
-// takes a checkpoint if Config.Checkpoint.OnClose, ends every goroutine and
-// releases the directory. If the context ends first, the rest is given up with
+// takes a checkpoint if Config.Checkpoint.OnClose, lets the manifest vouch for every
+// byte of the log, ends every goroutine, wipes the keys and releases the directory. If the context ends first, the rest is given up with
 // the same outcome as a crash: nothing durable is lost. Later calls wait for the
 // first and return its result. Reads and commits after Close are unavailable.
 func (db *DB) Close(ctx context.Context) error {
@@ -222,6 +227,7 @@ func (db *DB) Close(ctx context.Context) error {
 		_ = db.watchers.Stop(context.Background())
 		err := db.pipeline.Stop(ctx)
 		db.reads.close()
+		db.ring.Wipe()
 		db.closeErr = errors.Join(err, db.unlock())
 		close(db.closed)
 		return db.closeErr

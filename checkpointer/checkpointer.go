@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/manifest"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/state"
@@ -28,6 +29,8 @@ type Config struct {
 	Interval time.Duration
 	// Concurrency is how many goroutines may compress; below 1 stands for 1.
 	Concurrency int
+	// Sealing says how checkpoints and manifests are protected.
+	Sealing keys.Sealing
 }
 
 // Policy is the part of a Config that may change later.

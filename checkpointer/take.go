@@ -66,7 +66,7 @@ func (c *Checkpointer) take(ctx context.Context, image *state.Image, now time.Ti
 		KeyEncoding: c.manifest.KeyEncoding, Incarnation: c.manifest.Incarnation,
 		Seq: image.Seq(), Micros: image.Micros(),
 	}
-	info, err := checkpoint.Write(ctx, c.cfg.FS, c.cfg.Dir, header, c.cfg.Concurrency, func(w *checkpoint.Writer) error {
+	info, err := checkpoint.WriteSealed(ctx, c.cfg.FS, c.cfg.Dir, header, c.cfg.Sealing, c.cfg.Concurrency, func(w *checkpoint.Writer) error {
 		return fill(w, image)
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ func (c *Checkpointer) take(ctx context.Context, image *state.Image, now time.Ti
 	next := c.next(manifest.Checkpoint{
 		File: info.File, Seq: image.Seq(), Size: info.Size, Digest: info.Digest, CreatedMicros: now.UnixMicro(),
 	})
-	if err := manifest.Store(c.cfg.FS, c.cfg.Dir, next); err != nil {
+	if err := manifest.StoreSigned(c.cfg.FS, c.cfg.Dir, next, c.cfg.Sealing.Ring); err != nil {
 		return err
 	}
 	fallback := c.manifest
@@ -107,13 +107,20 @@ func (c *Checkpointer) next(added manifest.Checkpoint) manifest.Manifest {
 	m.ActiveSegment = c.active
 	m.Checkpoints = append(slices.Clone(m.Checkpoints), added)
 	m.Checkpoints = m.Checkpoints[max(0, len(m.Checkpoints)-c.cfg.Kept):]
-	m.Segments = nil
-	for _, s := range c.sealed[c.needed(m.Checkpoints[0].Seq):] {
-		m.Segments = append(m.Segments, manifest.Segment{
+	m.Segments = c.listed(m.Checkpoints[0].Seq)
+	return m
+}
+
+// listed returns what a manifest says of the sealed segments that a recovery from a
+// checkpoint of the given seq reads.
+func (c *Checkpointer) listed(seq uint64) []manifest.Segment {
+	var segments []manifest.Segment
+	for _, s := range c.sealed[c.needed(seq):] {
+		segments = append(segments, manifest.Segment{
 			Number: s.Number, FirstSeq: s.FirstSeq, LastSeq: s.LastSeq, Size: s.Size, Digest: s.Digest,
 		})
 	}
-	return m
+	return segments
 }
 
 // needed returns the index of the first sealed segment that a recovery from a

@@ -10,6 +10,7 @@ import (
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/checkpoint"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/manifest"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/vfs"
@@ -22,11 +23,15 @@ import (
 type Log struct {
 	fsys  vfs.FS
 	dir   string
+	ring  *keys.Ring // nil for a store without keys
 	marks marks
 }
 
-// NewLog returns the archive in a directory.
-func NewLog(fsys vfs.FS, dir string) *Log { return &Log{fsys: fsys, dir: dir} }
+// NewLog returns the archive in a directory, of a store with the keys of the ring, or
+// without any if that is nil.
+func NewLog(fsys vfs.FS, dir string, ring *keys.Ring) *Log {
+	return &Log{fsys: fsys, dir: dir, ring: ring}
+}
 
 // Base implements Archive: the newest checkpoint that can be read, or the empty
 // schema before the first commit.
@@ -51,7 +56,7 @@ func (l *Log) Base(seq uint64) (uint64, *catalog.Catalog, error) {
 // manifest in force. That lists the newest that counts; one below it that is not
 // listed is kept to fall back to.
 func (l *Log) checkpoints() (manifest.Manifest, []uint64, error) {
-	m, _, err := manifest.Load(l.fsys, l.dir)
+	m, _, err := manifest.LoadSigned(l.fsys, l.dir, l.ring, false)
 	if err != nil || len(m.Checkpoints) == 0 {
 		return m, nil, err
 	}
@@ -63,7 +68,7 @@ func (l *Log) checkpoints() (manifest.Manifest, []uint64, error) {
 // schemaAt reads the schema from a checkpoint.
 func (l *Log) schemaAt(seq uint64, store manifest.Incarnation) (*catalog.Catalog, error) {
 	name := checkpoint.FileName(seq)
-	r, err := checkpoint.Open(l.fsys, path.Join(l.dir, name))
+	r, err := checkpoint.OpenSealed(l.fsys, path.Join(l.dir, name), l.ring)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +123,7 @@ func (l *Log) Oldest() (uint64, bool, error) {
 // What follows the last commit asked for may be under way, or have been torn by a
 // crash; how it ends is not looked at.
 func (l *Log) Read(after, last uint64, visit func(*msgs.Changeset) error) error {
-	m, _, err := manifest.Load(l.fsys, l.dir)
+	m, _, err := manifest.LoadSigned(l.fsys, l.dir, l.ring, false)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ type marks struct {
 func (m *marks) add(p wal.Place) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.places = slices.DeleteFunc(m.places, func(q wal.Place) bool { return q == p })
+	m.places = slices.DeleteFunc(m.places, func(q wal.Place) bool { return q.SameSegment(&p) && q.Offset == p.Offset })
 	if len(m.places) == maxMarks {
 		m.places = slices.Delete(m.places, 0, 1)
 	}

@@ -77,6 +77,7 @@ type Pipeline struct {
 
 	log          *walwriter.Log
 	closeLog     func() error // once
+	writer       *walwriter.Writer
 	checkpointer *checkpointer.Checkpointer
 	onCheckpoint func(checkpointer.Outcome)
 }
@@ -116,7 +117,7 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 	p.tuning.Store(tuned)
 	rules := cfg.Rules()
 	fsyncer := walwriter.NewFsyncer(rules.Sync, unsynced.Durable, s.File)
-	writer := walwriter.NewWriter(s.Segment, cfg.SegmentBytes, fsyncer.Synced)
+	p.writer = walwriter.NewWriter(s.Segment, cfg.SegmentBytes, fsyncer.Synced)
 
 	if s.Unsynced != nil {
 		// The first message of a mailbox that has room for one.
@@ -132,7 +133,7 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 		},
 		p.sequencerStage(sequencer.New(cfg.EpochBytes, image.Micros())),
 		p.applierStage(applier.New(tuned.executor, tuned.Window, s.Working, image)),
-		p.writerStage(writer, &rules.Outlet),
+		p.writerStage(p.writer, &rules.Outlet),
 		p.fsyncerStage(fsyncer),
 		p.publisherStage(publisher.Resume(rules.Publish, unsynced.Durable, image)),
 		p.checkpointerStage(),
@@ -278,7 +279,7 @@ func (p *Pipeline) Cause() error { return p.system.Cause() }
 func (p *Pipeline) Poisoned() <-chan struct{} { return p.system.Poisoned() }
 
 // Stop refuses new requests, finishes what was admitted, syncs, takes the last
-// checkpoint and ends all goroutines. If the context ends first the rest is
+// checkpoint, lets the manifest list the whole log, and ends all goroutines. If the context ends first the rest is
 // given up, with the same outcome as a crash. When Stop returns, no goroutine
 // touches a file any more, and the log is closed. It may be called more than once;
 // the result is nil only after an orderly end.

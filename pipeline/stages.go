@@ -282,8 +282,21 @@ func (p *Pipeline) checkpointerStage() actors.Actor {
 		},
 		Wake: c.Wake,
 		Drained: func(ctx context.Context) error {
+			// Nothing writes or syncs any more. An error is returned by Stop.
+			ended := p.closeLog() == nil
+			if ended {
+				c.Ended(p.writer.Segment())
+			}
 			if p.tuning.Load().CheckpointOnClose {
-				return perform(ctx, checkpointer.Order{Take: true})
+				if err := perform(ctx, checkpointer.Order{Take: true}); err != nil {
+					return err
+				}
+			}
+			if !ended {
+				return nil
+			}
+			if err := c.Conclude(); err != nil && p.onCheckpoint != nil {
+				p.onCheckpoint(checkpointer.Outcome{Err: err})
 			}
 			return nil
 		},

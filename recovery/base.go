@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"sync/atomic"
@@ -32,7 +33,7 @@ func (r *recoverer) loadBase(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return errs.FromContext(ctx, "load the checkpoint "+c.File)
 		}
-		if errs.CodeOf(err) == errs.CodeUnavailable {
+		if !damaged(err) {
 			return err
 		}
 		r.rejectCheckpoint(c.File, err)
@@ -51,6 +52,19 @@ func (r *recoverer) loadBase(ctx context.Context) error {
 	return nil
 }
 
+// damaged reports whether an error means that a file is gone or is not what it was.
+// A disk that fails for a moment, a key that is not there and a newer format are no
+// damage, and a forgery is more: an older file is no answer to them.
+func damaged(err error) bool {
+	switch errs.CodeOf(err) {
+	case errs.CodeUnavailable, errs.CodeIntegrity:
+		return false
+	case errs.CodeIO:
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	return true
+}
+
 func (r *recoverer) rejectCheckpoint(file string, err error) {
 	r.report.RejectedCheckpoints = append(r.report.RejectedCheckpoints, Rejection{file, err})
 	r.warn(fmt.Sprintf("checkpoint %s cannot be used: %v", file, err))
@@ -58,7 +72,7 @@ func (r *recoverer) rejectCheckpoint(file string, err error) {
 
 // loadCheckpoint makes a checkpoint the state, or changes nothing.
 func (r *recoverer) loadCheckpoint(ctx context.Context, c *manifest.Checkpoint) error {
-	reader, err := checkpoint.Open(r.FS, path.Join(r.Dir, c.File))
+	reader, err := checkpoint.OpenSealed(r.FS, path.Join(r.Dir, c.File), r.Sealing.Ring)
 	if err != nil {
 		return err
 	}

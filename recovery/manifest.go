@@ -69,7 +69,8 @@ func (r *recoverer) findManifest(context.Context) error {
 	if err := r.list(); err != nil {
 		return err
 	}
-	m, found, err := manifest.Load(r.FS, r.Dir)
+	ring := r.Sealing.Ring
+	m, found, err := manifest.LoadSigned(r.FS, r.Dir, ring, r.Adopt)
 	for _, rejected := range found.Rejected {
 		r.report.RejectedManifests = append(r.report.RejectedManifests, Rejection(rejected))
 		r.warn(fmt.Sprintf("manifest %s cannot be used: %v", rejected.File, rejected.Err))
@@ -78,13 +79,18 @@ func (r *recoverer) findManifest(context.Context) error {
 	switch {
 	case err == nil:
 		r.report.Generation = m.Generation
+		r.signed = found.Key != ""
+		r.rewrite = r.rewrite || found.Key != ring.Current()
+		if ring != nil && !r.signed {
+			r.warn("the store was not signed; it is adopted as it is")
+		}
 	case errors.Is(err, manifest.ErrNone) && len(r.files.segments) == 0 && len(r.files.checkpoints) == 0:
 		m, err = r.create()
-	case errors.Is(err, manifest.ErrNone) && r.Mode == Strict:
+	case errors.Is(err, manifest.ErrNone) && (r.Mode == Strict || ring != nil):
 		// A manifest is durable before the first segment is begun, so this is not
-		// what a crash leaves.
+		// what a crash leaves. Where it would be signed, nothing can take its place.
 		return errs.New(errs.CodeUnavailable, "%s holds a log or checkpoints but no manifest", r.Dir).On(r.Dir)
-	case r.Mode == Permissive && (errors.Is(err, manifest.ErrNone) || errs.CodeOf(err) == errs.CodeRecoveryIntegrity):
+	case r.Mode == Permissive && ring == nil && (errors.Is(err, manifest.ErrNone) || errs.CodeOf(err) == errs.CodeRecoveryIntegrity):
 		m, err = r.rebuild()
 	}
 	if err != nil {
@@ -132,7 +138,7 @@ func (r *recoverer) rebuild() (manifest.Manifest, error) {
 	var headers []checkpoint.Header
 	for _, seq := range r.files.checkpoints {
 		c, header, err := r.describe(seq)
-		if errs.CodeOf(err) == errs.CodeUnavailable {
+		if !damaged(err) {
 			return m, err
 		}
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/manifest"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/state"
@@ -50,6 +51,13 @@ type Options struct {
 	// recovered state is durable when Open returns, and a new segment is begun.
 	Continue bool
 	Clock    vfs.Clock
+	// Sealing has the keys of the store, and says how the manifest and the segments
+	// after the recovery are to be protected.
+	Sealing keys.Sealing
+	// Adopt takes a store that is not signed, and signs it. It needs a key.
+	Adopt bool
+	// ExpectSeq refuses a store that ends below this commit.
+	ExpectSeq uint64
 	// OnProgress, if set, is called now and then by the goroutine that called
 	// Open, and at the beginning and the end of each phase.
 	OnProgress func(Progress)
@@ -82,9 +90,10 @@ type Recovered struct {
 //
 // Errors: recovery_integrity, with a Diagnostic where it is about the log, for a
 // store that is damaged; unavailable for one that was written by a newer version,
-// has no manifest, or was opened in permissive recovery before; canceled or
-// timeout for the end of the context; io for files that cannot be read or
-// written.
+// has no manifest, was opened in permissive recovery before, needs a key that is not
+// in the ring, or has keys and was never signed; integrity_error for what verifies but
+// for the key, in both modes; canceled or timeout for the end of the context; io for
+// files that cannot be read or written.
 func Open(ctx context.Context, o Options) (*Recovered, error) {
 	o.Parallelism = max(1, o.Parallelism)
 	r := &recoverer{Options: o, report: Report{Mode: o.Mode}}
@@ -106,6 +115,7 @@ func Open(ctx context.Context, o Options) (*Recovered, error) {
 		r.report.Durations[i] = o.Clock.Now().Sub(began)
 		r.tell()
 	}
+	r.report.KeysInUse = r.keysInUse()
 	found := &Recovered{
 		Working: r.working, Checkpoint: r.base, Manifest: r.manifest,
 		Sealed: r.log.sealed, Active: r.active, Durable: r.seq, Report: r.report,
@@ -129,8 +139,11 @@ type recoverer struct {
 	files    listing
 	manifest manifest.Manifest
 	// rewrite asks for a new generation of the manifest: the one in force is
-	// missing, damaged, or says what is no longer so.
+	// missing, damaged, says what is no longer so, or is to be signed by another key.
 	rewrite bool
+	// signed is true if the manifest in force is: what it does not list has to be
+	// sealed.
+	signed bool
 
 	base     *state.Image // nil if the recovery began with nothing
 	baseLost bool         // though the manifest lists checkpoints

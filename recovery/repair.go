@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func (r *recoverer) storeManifest() error {
 			})
 		}
 	}
-	if err := manifest.Store(r.FS, r.Dir, m); err != nil {
+	if err := manifest.StoreSigned(r.FS, r.Dir, m, r.Sealing.Ring); err != nil {
 		return err
 	}
 	r.manifest = m
@@ -98,6 +99,8 @@ func (r *recoverer) drop() error {
 		if n := len(h.sealed); n > 0 && h.sealed[n-1].Number == s.number {
 			kept = s.end.Offset
 		}
+		// Zeros behind it were space for frames, and are no loss.
+		data = data[:max(kept, len(bytes.TrimRight(data, "\x00")))]
 		aside := fmt.Sprintf("%s.%d.dropped", s.name(), r.manifest.Generation)
 		switch kept {
 		case len(data):

@@ -92,6 +92,10 @@ func (r *recoverer) checkEnd() error {
 			r.warn(d.Error())
 		}
 	}
+	if seq < r.ExpectSeq {
+		return errs.New(errs.CodeRecoveryIntegrity, "the store in %s ends at commit %d, and commit %d was expected: "+
+			"it was set back to an older state, or has lost its end", r.Dir, seq, r.ExpectSeq).On(r.Dir)
+	}
 	if r.baseLost && seq == 0 && len(r.files.segments) > 0 {
 		return errs.New(errs.CodeRecoveryIntegrity, "no checkpoint in %s can be used, and the log does not reach back to the first commit (%s)", r.Dir, hint).On(r.Dir)
 	}
@@ -254,13 +258,16 @@ func (r *recoverer) readSegment(ctx context.Context, s *scan) (*Diagnostic, erro
 	}
 	if s.badErr != nil {
 		switch {
-		case errs.CodeOf(s.badErr) == errs.CodeUnavailable:
-			return nil, s.badErr
+		case !damaged(s.badErr):
+			return nil, s.fail(s.badErr)
 		case s.last && s.listed == nil && wal.NeverWritten(s.data):
 			h.empty = s
 			return nil, nil
 		}
 		return r.corrupt(s, s.badErr), nil
+	}
+	if r.signed && s.listed == nil && s.seal == nil {
+		return nil, s.fail(errs.New(errs.CodeIntegrity, "it is not sealed, and the manifest does not list it"))
 	}
 	if d := r.checkChain(s); d != nil {
 		return d, nil
@@ -358,7 +365,10 @@ func (r *recoverer) apply(ctx context.Context, s *scan) error {
 	r.report.SegmentsReplayed++
 	r.report.SegmentsSkipped--
 	r.report.Bytes += int64(s.end.Offset)
-	return s.scanErr
+	if s.scanErr != nil {
+		return s.fail(s.scanErr)
+	}
+	return nil
 }
 
 // count takes note of the commits of a frame that are not in the base.

@@ -85,11 +85,22 @@ type Report struct {
 	Torn Torn
 	// Dropped is what a permissive recovery left out; nil if nothing.
 	Dropped *Dropped
+	// KeysInUse are the keys that the store still needs, each with the files under it,
+	// after the opening and in alphabetical order: the manifests that count, the
+	// checkpoints and the segments. A key that is not listed can leave the ring.
+	KeysInUse []KeyUse
 	// Warnings are everything out of the ordinary, for people.
 	Warnings []string
 
 	// Durations are the times spent, by Phase.
 	Durations [phases]time.Duration
+}
+
+// KeyUse is a key and the base names of the files that are signed, sealed or
+// encrypted under it, ascending.
+type KeyUse struct {
+	Key   string
+	Files []string
 }
 
 // Rejection is a file that could not be used, and why.

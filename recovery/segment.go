@@ -6,6 +6,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/blocktree"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/manifest"
 	"github.com/empyrealapp/aedb-go/vfs"
 	"github.com/empyrealapp/aedb-go/wal"
@@ -36,14 +37,16 @@ type scan struct {
 	data   []byte     // its content, as far as it counts
 	digest wal.Digest // of that, if the segment is listed
 	header wal.Header
-	badErr error // of the header
+	seal   *wal.Seal // nil if it is not sealed
+	badErr error     // of the header or the seal
 
 	// batches are the good frames. When it is closed, the following are set.
 	batches chan []wal.Frame
 	end     wal.End
 	good    wal.Digest // of the content up to end.Offset
-	// segment goes on with the last segment; nil for others, and where it has
-	// something else than zeros behind its frames.
+	// segment goes on with the last segment; nil for others, where it has something
+	// else than zeros behind its frames, and where it is sealed in another way than
+	// what is written from now on.
 	segment *wal.Writer
 	scanErr error
 }
@@ -58,13 +61,18 @@ func newScan(number uint64, listed *manifest.Segment) *scan {
 // name returns the base name of the segment.
 func (s *scan) name() string { return wal.SegmentName(s.number) }
 
+// fail names the segment in an error of it.
+func (s *scan) fail(err error) error {
+	return errs.Wrap(errs.CodeOf(err), err, "%s", s.name()).On(s.name())
+}
+
 // run reads the segment.
 func (s *scan) run(ctx context.Context, r *recoverer) {
 	defer close(s.batches)
 	s.open(r)
 	close(s.opened)
 	if s.err == nil && s.badErr == nil {
-		s.scan(ctx)
+		s.scan(ctx, r.Sealing)
 	}
 }
 
@@ -79,10 +87,10 @@ func (s *scan) open(r *recoverer) {
 	if s.listed != nil {
 		s.digest = wal.DigestOf(s.data)
 	}
-	s.header, s.badErr = wal.ParseHeader(s.data)
+	s.header, s.seal, s.badErr = wal.Open(s.data, r.Sealing.Ring)
 }
 
-func (s *scan) scan(ctx context.Context) {
+func (s *scan) scan(ctx context.Context, sealing keys.Sealing) {
 	var batch []wal.Frame
 	size := 0
 	send := func() error {
@@ -94,7 +102,7 @@ func (s *scan) scan(ctx context.Context) {
 			return ctx.Err()
 		}
 	}
-	_, s.end, s.scanErr = wal.Scan(s.data, func(f wal.Frame) error {
+	_, s.end, s.scanErr = wal.ScanSealed(s.data, sealing.Ring, func(f wal.Frame) error {
 		if err := checkKeys(&f); err != nil {
 			return err
 		}
@@ -113,16 +121,16 @@ func (s *scan) scan(ctx context.Context) {
 		s.scanErr = nil
 		s.end.Verdict, s.end.Reason = wal.Corrupt, errBadKey
 	}
-	s.sum()
+	s.sum(sealing)
 }
 
 // sum finds the digest of the good frames, which for the last segment is that of
 // the writer that goes on with it.
-func (s *scan) sum() {
+func (s *scan) sum(sealing keys.Sealing) {
 	switch {
 	case s.scanErr != nil:
-	case s.last && s.listed == nil && s.end.Verdict == wal.Clean:
-		if s.segment, s.scanErr = wal.ContinueWriter(s.data, s.end); s.scanErr == nil {
+	case s.last && s.listed == nil && s.end.Verdict == wal.Clean && s.seal.Fits(sealing):
+		if s.segment, s.scanErr = wal.ContinueSealedWriter(s.data, s.end, sealing); s.scanErr == nil {
 			s.good = s.segment.Digest()
 		}
 	case s.listed != nil && s.end.Offset == len(s.data):

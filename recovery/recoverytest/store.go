@@ -14,6 +14,7 @@ import (
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/checkpointer"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/recovery"
 	"github.com/empyrealapp/aedb-go/state"
@@ -73,6 +74,10 @@ type Options struct {
 	SegmentBytes int64
 	// Parallelism of the recovery; 0 stands for 2.
 	Parallelism int
+	// Sealing, Adopt and ExpectSeq are those of the recovery.
+	Sealing   keys.Sealing
+	Adopt     bool
+	ExpectSeq uint64
 	// Continue goes on with the last segment where the recovery leaves it.
 	Continue bool
 }
@@ -103,6 +108,7 @@ func Recover(fsys vfs.FS, o Options) (*recovery.Recovered, error) {
 	}
 	return recovery.Open(context.Background(), recovery.Options{
 		FS: fsys, Dir: Dir, Mode: o.Mode, Parallelism: o.Parallelism, Continue: o.Continue, Clock: Clock(),
+		Sealing: o.Sealing, Adopt: o.Adopt, ExpectSeq: o.ExpectSeq,
 	})
 }
 
@@ -124,7 +130,7 @@ func Open(fsys vfs.FS, o Options, h *History) (*Store, error) {
 	if err := h.Check(r); err != nil {
 		return nil, err
 	}
-	log, segment, err := r.OpenLog(walwriter.Storage{FS: fsys, Dir: Dir})
+	log, segment, err := r.OpenLog(walwriter.Storage{FS: fsys, Dir: Dir, Sealing: o.Sealing})
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +138,7 @@ func Open(fsys vfs.FS, o Options, h *History) (*Store, error) {
 	s.unsynced = h.Durable < h.Last
 	s.writer = walwriter.NewWriter(segment, o.SegmentBytes, func() uint64 { return min(h.Durable, h.Last) })
 	s.Keeper = checkpointer.New(checkpointer.Config{
-		FS: fsys, Dir: Dir, Clock: s.clock, Kept: o.Kept, Concurrency: 1,
+		FS: fsys, Dir: Dir, Clock: s.clock, Kept: o.Kept, Concurrency: 1, Sealing: o.Sealing,
 	}, r.Manifest, r.Sealed, r.Checkpoint)
 	return s, nil
 }
@@ -237,4 +243,17 @@ func (s *Store) Checkpoint() error {
 		return err
 	}
 	return s.Keeper.Take(context.Background(), s.Image()).Err
+}
+
+// Close ends the store in order: all commits are durable, and the manifest lists the
+// whole log. A failure leaves what a crash would.
+func (s *Store) Close() error {
+	if err := s.Sync(); err != nil {
+		return err
+	}
+	if err := s.log.Close(); err != nil {
+		return err
+	}
+	s.Keeper.Ended(s.writer.Segment())
+	return s.Keeper.Conclude()
 }
