@@ -2,6 +2,7 @@ package aedb
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/keys"
@@ -44,13 +45,13 @@ type KeyConfig struct {
 func (c *KeyConfig) broken() (broken []error) {
 	ring, err := keys.NewRing(c.Ring...)
 	if err != nil {
-		broken = append(broken, err)
+		broken = append(broken, fmt.Errorf("Keys.Ring cannot be used: %w", err))
 	}
 	ring.Wipe()
-	if len(c.Ring) == 0 && c.Encrypt {
+	if ring == nil && c.Encrypt {
 		broken = append(broken, errors.New("Keys.Encrypt must be false without a key"))
 	}
-	if len(c.Ring) == 0 && c.Adopt {
+	if ring == nil && c.Adopt {
 		broken = append(broken, errors.New("Keys.Adopt must be false without a key"))
 	}
 	return broken

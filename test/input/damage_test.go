@@ -171,7 +171,7 @@ func TestNewerFormatsAreUnavailable(t *testing.T) {
 		"segment features":     {last("wal-"), features(12, 104)},
 		"checkpoint":           {last("checkpoint-"), newer(60)},
 		"checkpoint features":  {last("checkpoint-"), features(16, 60)},
-		"manifest":             {last("manifest-"), resealed(`"format_version": 1`, `"format_version": 2`)},
+		"manifest":             {last("manifest-"), resealed(`"format_version": 1`, `"format_version": 3`)},
 		"manifest of far away": {last("manifest-"), resealed(`"format_version": 1`, `"format_version": 4000000000`)},
 		"key encoding":         {last("manifest-"), resealed(`"key_encoding": 1`, `"key_encoding": 2`)},
 	} {
