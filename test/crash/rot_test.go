@@ -36,36 +36,68 @@ func smallScript() []step {
 	return b.steps
 }
 
-// rotten is a closed store that is to be damaged.
+// ending is how a store came to be left.
+type ending struct {
+	name string
+	tune func(*store)
+	// onClose takes a checkpoint at the end; killed ends without a close.
+	onClose, killed bool
+}
+
+// endings are those that make a difference to what the manifest vouches for.
+var endings = []ending{
+	{name: "closed with a checkpoint", onClose: true},
+	{name: "closed without a checkpoint"},
+	{name: "killed", killed: true},
+	{name: "authenticated, closed without a checkpoint", tune: authenticated},
+	{name: "authenticated, killed", tune: authenticated, killed: true},
+	{name: "encrypted, closed with a checkpoint", tune: encrypted, onClose: true},
+	{name: "encrypted, closed without a checkpoint", tune: encrypted},
+	{name: "encrypted, killed", tune: encrypted, killed: true},
+}
+
+// rotten is a store that nobody has open, and that is to be damaged.
 type rotten struct {
 	*store
 	h     history
 	files []string
-	// floor is the last commit that the manifest vouches for, tail the segment
-	// behind it, which may be cut short as by a crash: there is nobody to tell.
+	// floor is the last commit that the manifest vouches for, tail the segment that a
+	// killed store was writing: it may be cut short as by a crash, for there is nobody
+	// to tell. A closed store has none.
 	floor uint64
 	tail  string
 }
 
-func newRotten(t *testing.T, onClose bool) *rotten {
+func newRotten(t *testing.T, end ending) *rotten {
 	t.Helper()
 	s := newStore(vfs.NewMem(), aedb.Full)
-	s.cfg.SegmentBytes, s.cfg.Checkpoint.OnClose = 1<<10, onClose
+	s.cfg.SegmentBytes, s.cfg.Checkpoint.OnClose = 1<<10, end.onClose
+	if end.tune != nil {
+		end.tune(s)
+	}
 	steps := smallScript()
+	if end.killed {
+		steps = steps[:len(steps)-1]
+	}
 	h, err := record(s, steps)
 	require.NoError(t, err)
-	r := &rotten{store: s, h: h}
-	for _, name := range s.fs.Names() {
+	left := s
+	if end.killed {
+		left = s.on(s.fs.Crash(vfs.AllKept()))
+		_ = s.close(t.Context()) // only to end its goroutines
+	}
+	r := &rotten{store: left, h: h}
+	for _, name := range r.fs.Names() {
 		if path.Base(name) == "LOCK" {
 			continue
 		}
 		r.files = append(r.files, name)
-		if _, ok := wal.ParseSegmentName(path.Base(name)); ok {
+		if _, ok := wal.ParseSegmentName(path.Base(name)); ok && end.killed {
 			r.tail = name
 		}
 	}
 	require.NoError(t, live(func(ctx context.Context) error {
-		again := s.on(s.fs.Clone(vfs.AllKept()))
+		again := r.on(r.fs.Clone(vfs.AllKept()))
 		if err := again.open(ctx); err != nil {
 			return err
 		}
@@ -148,10 +180,10 @@ func damage(content []byte, stride, offset int) []damaged {
 
 func TestDamageToAnyFileIsRefusedOrHasNoEffect(t *testing.T) {
 	seed := baseSeed(t)
-	for _, onClose := range []bool{true, false} {
-		t.Run(fmt.Sprintf("closed with a checkpoint: %v", onClose), func(t *testing.T) {
+	for _, end := range endings {
+		t.Run(end.name, func(t *testing.T) {
 			began := time.Now()
-			r := newRotten(t, onClose)
+			r := newRotten(t, end)
 			var opened, refused atomic.Int64
 			sweep(t, 1, func(n int64) (bool, error) {
 				if n > int64(len(r.files)) {
@@ -161,7 +193,7 @@ func TestDamageToAnyFileIsRefusedOrHasNoEffect(t *testing.T) {
 				content, err := r.fs.ReadFile(file)
 				const enough = 5
 				var failed []error
-				for _, d := range damage(content, int(stride(11, 211)), int(seed)) {
+				for _, d := range damage(content, int(sized(1, 13, 499)), int(seed)) {
 					no, err := r.openWith(file, d)
 					opened.Add(1)
 					if no {

@@ -102,6 +102,16 @@ func newStore(fsys *vfs.Mem, mode aedb.Durability) *store {
 	return s
 }
 
+// authenticated and encrypted give a store keys.
+func authenticated(s *store) {
+	s.cfg.Keys = aedb.KeyConfig{Ring: []aedb.Key{{ID: "k1", Secret: []byte("a secret of at least 32 bytes, for tests")}}}
+}
+
+func encrypted(s *store) {
+	authenticated(s)
+	s.cfg.Keys.Encrypt = true
+}
+
 // open starts a process.
 func (s *store) open(ctx context.Context) error {
 	db, err := aedb.OpenNoAuthContext(ctx, dir, s.cfg)
