@@ -12,6 +12,8 @@
 //  3. Entries ascend by space, then by key, without repetition, within a chunk
 //     and from chunk to chunk. A chunk holds entries of one space.
 //  4. Chunks stand alone: they can be decoded in any order and in parallel.
+//  5. An encrypted checkpoint is verified without its key: digests are of what is
+//     stored.
 //
 // The layout is described byte by byte in docs/format.md.
 package checkpoint

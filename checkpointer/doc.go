@@ -9,6 +9,7 @@
 //     back, does without it too.
 //  2. A failure at any step leaves the manifest in force, and all it names, as
 //     they were, or the new ones, and the next attempt starts over.
-//  3. Equal images give equal files: a checkpoint that is written again replaces
-//     itself.
+//  3. Equal images give equal files, unless they are encrypted: a checkpoint that is
+//     written again replaces itself.
+//  4. When nothing is written any more, a last manifest lists the whole log.
 package checkpointer

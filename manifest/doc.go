@@ -14,6 +14,8 @@
 //  3. A generation that fails its digest is passed over and reported. One that
 //     is whole but of a newer format is never passed over: an older one would
 //     be a step back in history.
+//  4. With keys a generation is signed, and only signed ones count; without keys
+//     only others do. So a store that was signed once stays signed.
 //
 // The layout is described in docs/format.md.
 package manifest

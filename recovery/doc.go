@@ -16,6 +16,9 @@
 //     checkpoints and log that a crash cannot have caused refuses the store and
 //     names the file. Permissive recovery returns the longest prefix of history
 //     that is whole, never one with a hole, and says what it left out.
-//  5. The state is a function of the bytes on disk. It depends neither on time
+//  5. A key that is not there and a disk that fails are no damage: nothing is cut,
+//     passed over or rebuilt for them. What a holder of the key did not write is
+//     refused in both modes.
+//  6. The state is a function of the bytes on disk. It depends neither on time
 //     nor on the number of goroutines.
 package recovery

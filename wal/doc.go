@@ -18,6 +18,10 @@
 //  5. A frame says which commits were durable when it was written. That decides
 //     what damage means: bytes that a later frame proves to have been synced are
 //     corrupt, bytes that nobody ever promised are a torn tail (see Scan).
+//  6. In a sealed segment each frame carries a tag that only a holder of the key
+//     can make, for this offset of this segment. The checksum, which needs no key,
+//     still tells torn from whole; what is whole and does not fit its tag is forged.
+//     No nonce is used twice, also where a torn place is written again.
 //
 // The layout is described byte by byte in docs/format.md.
 package wal
