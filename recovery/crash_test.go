@@ -1,6 +1,7 @@
 package recovery_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/recovery"
 	"github.com/empyrealapp/aedb-go/recovery/recoverytest"
 	"github.com/empyrealapp/aedb-go/vfs"
@@ -81,6 +83,29 @@ func TestCrashAtEveryCallOfASegmentGoneOnWithLosesNothingDurable(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// The same where each life ends with a close, after which the manifest lists the
+// whole log; with and without keys.
+func TestCrashAtEveryCallOfLivesThatEndInOrderLosesNothingDurable(t *testing.T) {
+	for _, s := range []keys.Sealing{{}, sealing(t, true, "k1")} {
+		o := recoverytest.Options{Continue: true, SegmentBytes: 1500, Sealing: s}
+		crashAtEveryCall(t, o, 7, func(fsys vfs.FS, h *recoverytest.History) error {
+			for seed := range uint64(2) {
+				if err := life(fsys, h, seed, o); err != nil {
+					return err
+				}
+				s, err := recoverytest.Open(fsys, o, h)
+				if err != nil {
+					return err
+				}
+				if err := errors.Join(s.PutMany(3), s.Close()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
 }
 
 func crashAtEveryCall(t *testing.T, o recoverytest.Options, step int64, lives func(vfs.FS, *recoverytest.History) error) {

@@ -103,10 +103,10 @@ func (r *recoverer) drop() error {
 		data = data[:max(kept, len(bytes.TrimRight(data, "\x00")))]
 		aside := fmt.Sprintf("%s.%d.dropped", s.name(), r.manifest.Generation)
 		switch kept {
+		case 0: // also if it is empty: its number is that of the segment to be begun
+			err = r.rename(s.name(), aside)
 		case len(data):
 			continue
-		case 0:
-			err = r.rename(s.name(), aside)
 		default: // a copy is set aside, for the good frames stay
 			err = r.replaceFile(aside, data)
 		}
