@@ -260,7 +260,7 @@ func (r *recoverer) readSegment(ctx context.Context, s *scan) (*Diagnostic, erro
 		switch {
 		case !damaged(s.badErr):
 			return nil, s.fail(s.badErr)
-		case s.last && s.listed == nil && wal.NeverWritten(s.data):
+		case s.last && s.listed == nil && (wal.NeverWritten(s.data) || r.signed && wal.NeverSealed(s.data)):
 			h.empty = s
 			return nil, nil
 		}

@@ -97,6 +97,13 @@ func NeverWritten(data []byte) bool {
 	return len(data) <= HeaderSize || allZero(data[HeaderSize:])
 }
 
+// NeverSealed is NeverWritten for a segment that was to be sealed, whose header or
+// seal block does not parse. That it was cannot be told from the segment.
+func NeverSealed(data []byte) bool {
+	const end = HeaderSize + SealSize
+	return len(data) <= end || allZero(data[end:])
+}
+
 func inSegment(h Header, err error) error {
 	return errs.Wrap(errs.CodeOf(err), err, "segment %d", h.Number).On(SegmentName(h.Number))
 }

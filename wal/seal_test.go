@@ -125,7 +125,7 @@ func TestSealedSegmentCutAnywhereIsTornOrClean(t *testing.T) {
 				if n < wal.HeaderSize+wal.SealSize {
 					if err != nil { // else the last bytes were zeros anyway
 						require.ErrorIs(t, err, errs.ErrDecode)
-						require.True(t, wal.NeverWritten(data), "cut at %d", n)
+						require.True(t, wal.NeverSealed(data), "cut at %d", n)
 					}
 					continue
 				}
