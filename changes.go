@@ -72,7 +72,7 @@ func (db *DB) newFeed() *feed.Feed {
 	heads, history := db.pipeline.Heads(), db.pipeline.History()
 	return feed.New(feed.Source{
 		Recent:  history,
-		Log:     feed.NewLog(db.cfg.FS, db.dir, db.ring),
+		Log:     feed.NewLog(db.cfg.FS, db.dir, db.sealing.Ring),
 		Visible: func() uint64 { return heads.Visible().Seq() },
 		Moved:   heads.Moved,
 		Closed:  db.closed,

@@ -67,7 +67,7 @@ func spelled(t *testing.T, v reflect.Value, unit string) string {
 		return strconv.FormatBool(x)
 	}
 	switch {
-	case v.Kind() == reflect.Func || v.Kind() == reflect.Interface:
+	case v.Kind() == reflect.Func || v.Kind() == reflect.Interface || v.Kind() == reflect.Slice:
 		require.True(t, v.IsNil())
 		return "none"
 	case v.CanInt() && unit == "bytes" && v.Int()%(1<<20) == 0:

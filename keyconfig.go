@@ -57,18 +57,11 @@ func (c *KeyConfig) broken() (broken []error) {
 	return broken
 }
 
-// holdKeys copies the keys for as long as the DB is open, and forgets those of the
-// configuration.
-func (db *DB) holdKeys() error {
-	ring, err := keys.NewRing(db.cfg.Keys.Ring...)
+// sealing copies the keys, for as long as a store is open.
+func (c *KeyConfig) sealing() (keys.Sealing, error) {
+	ring, err := keys.NewRing(c.Ring...)
 	if err != nil {
-		return errs.Wrap(errs.CodeInvalidConfig, err, "the configuration cannot be used")
+		return keys.Sealing{}, errs.Wrap(errs.CodeInvalidConfig, err, "the configuration cannot be used")
 	}
-	db.ring, db.cfg.Keys.Ring = ring, nil
-	return nil
-}
-
-// sealing returns how files are protected.
-func (db *DB) sealing() keys.Sealing {
-	return keys.Sealing{Ring: db.ring, Encrypt: db.cfg.Keys.Encrypt}
+	return keys.Sealing{Ring: ring, Encrypt: c.Encrypt}, nil
 }

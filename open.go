@@ -35,7 +35,7 @@ type DB struct {
 	logger   Logger
 	clock    vfs.Clock
 	lock     io.Closer
-	ring     *keys.Ring // nil without keys
+	sealing  keys.Sealing
 	pipeline *pipeline.Pipeline
 	keeper   *checkpointer.Checkpointer
 	report   RecoveryReport
@@ -91,7 +91,7 @@ func OpenNoAuthContext(ctx context.Context, dir string, cfg Config) (*DB, error)
 	}
 	db := &DB{cfg: cfg, dir: dir, logger: cfg.Logger, clock: cfg.Clock, lock: lock, closed: make(chan struct{})}
 	if err := db.start(ctx); err != nil {
-		db.ring.Wipe()
+		db.sealing.Ring.Wipe()
 		return nil, errors.Join(err, db.unlock())
 	}
 	return db, nil
@@ -122,10 +122,16 @@ func lockDir(fsys vfs.FS, dir string) (io.Closer, error) {
 func (db *DB) start(ctx context.Context) error {
 	began := time.Now()
 	cfg := &db.cfg
+	given := cfg.Keys
+	cfg.Keys = KeyConfig{} // its secrets are the caller's
+	var err error
+	if db.sealing, err = given.sealing(); err != nil {
+		return err
+	}
 	found, err := recovery.Open(ctx, recovery.Options{
 		FS: cfg.FS, Dir: db.dir, Mode: cfg.Recovery, Parallelism: cfg.RecoveryParallelism, Continue: true,
 		Clock: cfg.Clock, OnProgress: cfg.OnRecovery,
-		Sealing: db.sealing(), Adopt: cfg.Keys.Adopt, ExpectSeq: cfg.Keys.ExpectSeq,
+		Sealing: db.sealing, Adopt: given.Adopt, ExpectSeq: given.ExpectSeq,
 	})
 	if err != nil {
 		return err
@@ -137,7 +143,7 @@ func (db *DB) start(ctx context.Context) error {
 	if err := db.reads.init(db, cfg.Tuning); err != nil {
 		return err
 	}
-	storage := walwriter.Storage{FS: cfg.FS, Dir: db.dir, SegmentBytes: cfg.SegmentBytes, Sealing: db.sealing()}
+	storage := walwriter.Storage{FS: cfg.FS, Dir: db.dir, SegmentBytes: cfg.SegmentBytes, Sealing: db.sealing}
 	if cfg.Durability == Full {
 		storage.Prezero = prezero
 	}
@@ -149,7 +155,7 @@ func (db *DB) start(ctx context.Context) error {
 	db.keeper = checkpointer.New(checkpointer.Config{
 		FS: cfg.FS, Dir: db.dir, Clock: cfg.Clock, Kept: cfg.Checkpoint.Kept,
 		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval, Concurrency: cfg.RecoveryParallelism,
-		Sealing: db.sealing(),
+		Sealing: db.sealing,
 	}, found.Manifest, found.Sealed, found.Checkpoint)
 	if found.Active != nil {
 		db.keeper.Resume(segment.Size())
@@ -227,7 +233,7 @@ func (db *DB) Close(ctx context.Context) error {
 		_ = db.watchers.Stop(context.Background())
 		err := db.pipeline.Stop(ctx)
 		db.reads.close()
-		db.ring.Wipe()
+		db.sealing.Ring.Wipe()
 		db.closeErr = errors.Join(err, db.unlock())
 		close(db.closed)
 		return db.closeErr

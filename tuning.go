@@ -30,7 +30,7 @@ func (db *DB) Tune(change func(*Tuning)) error {
 	return nil
 }
 
-// Config returns the configuration of the store as it is now.
+// Config returns the configuration of the store as it is now, without Keys.
 func (db *DB) Config() Config {
 	cfg := db.cfg
 	cfg.Tuning = *db.reads.tuning.Load()
