@@ -210,6 +210,7 @@ func TestDiagnosticsOfListedSegments(t *testing.T) {
 			require.NotNil(t, d.ActualSize)
 			require.NotEmpty(t, d.ExpectedDigest)
 			require.Equal(t, test.kind != recovery.KindSegmentMissing, d.ActualDigest != "")
+			require.Equal(t, test.name == "flipped", d.Offset != 0)
 
 			seq := test.permissive(m)
 			if seq < 0 {

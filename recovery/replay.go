@@ -313,10 +313,22 @@ func (r *recoverer) compareListed(s *scan) (*Diagnostic, error) {
 	case s.size > s.listed.Size && r.Mode == Strict:
 		return r.diagnose(KindSegmentTooLong, s.number, "it has grown since it was sealed").compared(s.listed, s.size, s.digest), nil
 	case !none && s.listed.Size > 0 && s.digest != wal.Digest(s.listed.Digest):
-		return nil, r.diagnose(KindChecksumMismatch, s.number, "its content has changed since it was sealed").
-			compared(s.listed, s.size, s.digest).refuse()
+		d := r.diagnose(KindChecksumMismatch, s.number, "its content has changed since it was sealed").
+			compared(s.listed, s.size, s.digest)
+		d.Offset = r.suspect(s)
+		return nil, d.refuse()
 	}
 	return nil, nil
+}
+
+// suspect returns where the good frames of a segment with another digest end, 0 if
+// they all look good or none can be read.
+func (r *recoverer) suspect(s *scan) int64 {
+	_, end, err := wal.ScanSealed(s.data, r.Sealing.Ring, func(wal.Frame) error { return nil })
+	if err == nil && end.Verdict == wal.Clean {
+		return 0
+	}
+	return int64(end.Offset)
 }
 
 // checkChain checks that a segment belongs to the store and follows what is
