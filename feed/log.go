@@ -45,7 +45,7 @@ func (l *Log) Base(seq uint64) (uint64, *catalog.Catalog, error) {
 			continue
 		}
 		// One that has gone or is damaged leaves the one before, as in a recovery.
-		if schema, err := l.schemaAt(at, m.Incarnation); err == nil {
+		if schema, err := l.schemaAt(at, &m); err == nil {
 			return at, schema, nil
 		}
 	}
@@ -66,15 +66,20 @@ func (l *Log) checkpoints() (manifest.Manifest, []uint64, error) {
 }
 
 // schemaAt reads the schema from a checkpoint.
-func (l *Log) schemaAt(seq uint64, store manifest.Incarnation) (*catalog.Catalog, error) {
+func (l *Log) schemaAt(seq uint64, m *manifest.Manifest) (*catalog.Catalog, error) {
 	name := checkpoint.FileName(seq)
 	r, err := checkpoint.OpenSealed(l.fsys, path.Join(l.dir, name), l.ring)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close() // it was only read
-	if r.Header().Incarnation != store || r.Header().Seq != seq {
+	if r.Header().Incarnation != m.Incarnation || r.Header().Seq != seq {
 		return nil, errs.New(errs.CodeDecode, "checkpoint %s is of another store or commit", name).On(name)
+	}
+	if l.ring != nil && !slices.ContainsFunc(m.Checkpoints, func(c manifest.Checkpoint) bool {
+		return c.Seq == seq && c.Digest == manifest.Digest(r.Digest())
+	}) {
+		return nil, errs.New(errs.CodeIntegrity, "checkpoint %s is not what the manifest lists", name).On(name)
 	}
 	entries := map[string][]byte{}
 	for i, chunk := range r.Chunks() {
@@ -110,7 +115,7 @@ func (l *Log) Oldest() (uint64, bool, error) {
 		if at < before {
 			continue
 		}
-		if _, err := l.schemaAt(at, m.Incarnation); err == nil {
+		if _, err := l.schemaAt(at, &m); err == nil {
 			return at, true, nil
 		}
 	}
@@ -148,6 +153,9 @@ func (l *Log) Read(after, last uint64, visit func(*msgs.Changeset) error) error 
 			return errs.New(errs.CodeIntegrity, "segment %d begins with commit %d where %d is expected",
 				number, begin.NextSeq, next).On(wal.SegmentName(number))
 		}
+		if err := l.vouched(&m, &begin); err != nil {
+			return err
+		}
 		at := l.marks.before(begin, next)
 		err := l.readSegment(&at, func(f wal.Frame) error {
 			for i := range f.Sets {
@@ -177,6 +185,21 @@ func (l *Log) Read(after, last uint64, visit func(*msgs.Changeset) error) error 
 	return nil
 }
 
+// vouched refuses a segment of a store with keys that is neither sealed nor, as those
+// from before the store had keys are, what the manifest lists.
+func (l *Log) vouched(m *manifest.Manifest, begin *wal.Place) error {
+	if l.ring == nil || begin.Sealed() {
+		return nil
+	}
+	number := begin.Header().Number
+	name := wal.SegmentName(number)
+	data, err := l.readFile(name, -1)
+	if err == nil && !m.Vouches(number, data) {
+		err = errs.New(errs.CodeIntegrity, "%s is not sealed, and not what the manifest lists", name).On(name)
+	}
+	return err
+}
+
 func gone(seq uint64) error {
 	return errs.New(errs.CodeSeqGarbageCollected, "commit %d is no longer in the log", seq)
 }
@@ -202,14 +225,17 @@ func (l *Log) segments(store manifest.Incarnation) ([]wal.Place, error) {
 	}
 	var all []wal.Place
 	for _, n := range numbers {
-		data, err := l.readFile(wal.SegmentName(n), wal.HeaderSize)
+		data, err := l.readFile(wal.SegmentName(n), wal.HeaderSize+wal.SealSize)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		begin, err := wal.Begin(data)
+		begin, err := wal.BeginSealed(data, l.ring)
+		if code := errs.CodeOf(err); code == errs.CodeUnavailable || code == errs.CodeIntegrity {
+			return nil, err
+		}
 		if h := begin.Header(); err != nil || h.Incarnation != store || h.Number != n {
 			continue
 		}

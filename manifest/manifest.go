@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"strings"
 
+	"github.com/zeebo/blake3"
+
 	"github.com/empyrealapp/aedb-go/errs"
 )
 
@@ -63,6 +65,16 @@ type Segment struct {
 	Size int64 `json:"size"`
 	// Digest is the BLAKE3 digest of these bytes.
 	Digest Digest `json:"digest"`
+}
+
+// Vouches reports whether a segment begins with what the manifest lists of it.
+func (m *Manifest) Vouches(number uint64, data []byte) bool {
+	for _, s := range m.Segments {
+		if s.Number == number {
+			return s.Size <= int64(len(data)) && Digest(blake3.Sum256(data[:s.Size])) == s.Digest
+		}
+	}
+	return false
 }
 
 // Digest is a BLAKE3-256 digest, written in hexadecimal.

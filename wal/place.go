@@ -43,6 +43,9 @@ func BeginSealed(data []byte, ring *keys.Ring) (Place, error) {
 // Header returns the header of the segment.
 func (p *Place) Header() Header { return p.header }
 
+// Sealed reports whether the segment is.
+func (p *Place) Sealed() bool { return p.seal != nil }
+
 // SameSegment reports whether two places are in one segment, and not in two that
 // have only the number in common.
 func (p *Place) SameSegment(q *Place) bool { return p.header == q.header }

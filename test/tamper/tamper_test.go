@@ -266,3 +266,32 @@ func TestChangesAreReadFromSealedFiles(t *testing.T) {
 	require.Equal(t, 20, n)
 	require.NoError(t, db.Close(context.Background()))
 }
+
+// What the store was before it had keys is vouched for by the manifest, also while
+// it is open.
+func TestChangesAreNotReadFromForgedFiles(t *testing.T) {
+	for _, forged := range []bool{false, true} {
+		s := newStore(t, "no key", false)
+		s.keys = keysFor("authenticated")
+		s.keys.Adopt = true
+		db, err := s.open()
+		require.NoError(t, err)
+		if forged {
+			s.edit(t, s.newest("wal-", 1), forgeLastFrame)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var end error
+		for d, err := range db.NoAuth().Changes(ctx, s.seq-5, aedb.ChangeOptions{}) {
+			if end = err; err == nil && d.Seq == s.seq {
+				cancel()
+			}
+		}
+		cancel()
+		if forged {
+			require.ErrorIs(t, end, aedb.ErrIntegrity)
+		} else {
+			require.ErrorIs(t, end, aedb.ErrCanceled)
+		}
+		require.NoError(t, db.Close(context.Background()))
+	}
+}
