@@ -90,7 +90,7 @@ func TestCrashAtEveryCallOfASegmentGoneOnWithLosesNothingDurable(t *testing.T) {
 func TestCrashAtEveryCallOfLivesThatEndInOrderLosesNothingDurable(t *testing.T) {
 	for _, s := range []keys.Sealing{{}, sealing(t, true, "k1")} {
 		o := recoverytest.Options{Continue: true, SegmentBytes: 1500, Sealing: s}
-		crashAtEveryCall(t, o, 7, func(fsys vfs.FS, h *recoverytest.History) error {
+		crashAtEveryCall(t, o, 15, func(fsys vfs.FS, h *recoverytest.History) error {
 			for seed := range uint64(2) {
 				if err := life(fsys, h, seed, o); err != nil {
 					return err
