@@ -9,6 +9,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/follower"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/recovery"
 	"github.com/empyrealapp/aedb-go/state"
 	"github.com/empyrealapp/aedb-go/vfs"
@@ -30,6 +31,7 @@ import (
 type Reader struct {
 	cfg      Config
 	dir      string
+	sealing  keys.Sealing
 	follower *follower.Follower
 	reads    readable
 	closed   atomic.Bool
@@ -39,7 +41,7 @@ type Reader struct {
 // the distance of Config.FollowInterval. It loads the newest checkpoint and the log
 // behind it, as an opening does, but where that would repair, it only passes over
 // what is not whole at the end of the log. Of the configuration it uses Recovery,
-// RecoveryParallelism, OnRecovery, Reads, FollowInterval, FS and Clock.
+// RecoveryParallelism, OnRecovery, Reads, FollowInterval, Keys.Ring, FS and Clock.
 //
 // Errors are those of OpenNoAuthContext; a directory that does not exist or holds no
 // store is unavailable, and stays as it is. In Permissive mode a damaged store is
@@ -60,19 +62,25 @@ func OpenReader(ctx context.Context, dir string, cfg Config) (*Reader, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = vfs.SystemClock()
 	}
-	r := &Reader{cfg: cfg, dir: dir}
-	if err := r.reads.init(r, cfg.Tuning); err != nil {
+	sealing, err := cfg.Keys.sealing()
+	if err != nil {
 		return nil, err
 	}
-	var err error
+	cfg.Keys = KeyConfig{} // its secrets are the caller's
+	r := &Reader{cfg: cfg, dir: dir, sealing: sealing}
+	if err := r.reads.init(r, cfg.Tuning); err != nil {
+		sealing.Ring.Wipe()
+		return nil, err
+	}
 	r.follower, err = follower.Open(ctx, follower.Options{
 		Store: recovery.Options{
 			FS: cfg.FS, Dir: dir, Mode: cfg.Recovery, Parallelism: cfg.RecoveryParallelism,
-			Clock: cfg.Clock, OnProgress: cfg.OnRecovery,
+			Clock: cfg.Clock, OnProgress: cfg.OnRecovery, Sealing: sealing,
 		},
 		Interval: cfg.FollowInterval,
 	})
 	if err != nil {
+		sealing.Ring.Wipe()
 		return nil, err
 	}
 	return r, nil
@@ -159,6 +167,7 @@ func (r *Reader) Close() error {
 	if r.closed.CompareAndSwap(false, true) {
 		r.follower.Close()
 		r.reads.close()
+		r.sealing.Ring.Wipe()
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func TestLogIsReadOnFromWhereAReadingEnded(t *testing.T) {
 	for range 2000 {
 		s.commit(func(w *state.Working) { w.Put(catalog.FirstUserSpace, []byte("k"), make([]byte, 4000)) })
 	}
-	log := feed.NewLog(s.fsys, dir)
+	log := feed.NewLog(s.fsys, dir, nil)
 	read := func(after, last uint64) (bytes int64) {
 		s.fsys.SetInjector(func(op vfs.Op) vfs.Fault {
 			if op.Kind == vfs.OpRead {

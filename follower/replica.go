@@ -10,6 +10,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/manifest"
 	"github.com/empyrealapp/aedb-go/recovery"
 	"github.com/empyrealapp/aedb-go/state"
@@ -38,6 +39,8 @@ func (d *Damage) Unwrap() error { return d.Reason }
 type replica struct {
 	fsys        vfs.FS
 	dir         string
+	ring        *keys.Ring // nil for a store without keys
+	manifest    manifest.Manifest
 	incarnation manifest.Incarnation
 	promised    uint64 // what the manifest says was durable
 	active      uint64 // the first segment that may follow, if there is none yet
@@ -65,8 +68,9 @@ func loadReplica(ctx context.Context, o recovery.Options) (*replica, error) {
 		return nil, err
 	}
 	r := &replica{
-		fsys: o.FS, dir: o.Dir, incarnation: start.Manifest.Incarnation,
-		promised: start.Manifest.DurableSeq, active: max(1, start.Manifest.ActiveSegment),
+		fsys: o.FS, dir: o.Dir, ring: o.Sealing.Ring, manifest: start.Manifest,
+		incarnation: start.Manifest.Incarnation,
+		promised:    start.Manifest.DurableSeq, active: max(1, start.Manifest.ActiveSegment),
 		working: start.Working, judged: -1, durable: max(start.Manifest.DurableSeq, start.Working.Seq()),
 	}
 	if n := len(start.Segments); n > 0 {
@@ -173,19 +177,19 @@ func (r *replica) enter(f vfs.File) (bool, error) {
 // begin returns the place behind the header of a segment, nil if there is no header
 // yet.
 func (r *replica) begin(f vfs.File, number uint64) (*wal.Place, error) {
-	head := make([]byte, wal.HeaderSize)
+	head := make([]byte, wal.HeaderSize+wal.SealSize)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, errs.Wrap(errs.CodeIO, err, "read the header of %s", wal.SegmentName(number))
 	}
-	p, err := wal.Begin(head[:n])
+	p, err := wal.BeginSealed(head[:n], r.ring)
 	if errs.CodeOf(err) == errs.CodeDecode {
 		size, sizeErr := f.Size()
-		if sizeErr == nil && size <= wal.HeaderSize {
+		if sizeErr == nil && (size <= wal.HeaderSize || r.ring != nil && size <= wal.HeaderSize+wal.SealSize) {
 			return nil, nil
 		}
 		data, readErr := vfs.ReadFile(r.fsys, r.path(number), -1)
-		if readErr == nil && wal.NeverWritten(data) {
+		if readErr == nil && (wal.NeverWritten(data) || r.ring != nil && wal.NeverSealed(data)) {
 			return nil, nil
 		}
 	}
@@ -196,6 +200,13 @@ func (r *replica) begin(f vfs.File, number uint64) (*wal.Place, error) {
 			err = errs.New(errs.CodeDecode, "its header says segment %d", h.Number)
 		case h.Incarnation != r.incarnation:
 			err = errs.New(errs.CodeDecode, "it is of another store, %s", manifest.Incarnation(h.Incarnation))
+		}
+	}
+	if err == nil && r.ring != nil && !p.Sealed() {
+		// From before the store had keys: the manifest has to vouch for it.
+		data, readErr := vfs.ReadFile(r.fsys, r.path(number), -1)
+		if err = readErr; err == nil && !r.manifest.Vouches(number, data) {
+			err = errs.New(errs.CodeIntegrity, "%s is not sealed, and the manifest does not list it", wal.SegmentName(number)).On(wal.SegmentName(number))
 		}
 	}
 	if errs.CodeOf(err) == errs.CodeDecode {

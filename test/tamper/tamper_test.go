@@ -295,3 +295,26 @@ func TestChangesAreNotReadFromForgedFiles(t *testing.T) {
 		require.NoError(t, db.Close(context.Background()))
 	}
 }
+
+func TestReaderShowsAStoreWithKeys(t *testing.T) {
+	for _, way := range ways {
+		s := newStore(t, way, false)
+		db, err := s.open()
+		require.NoError(t, err)
+		cfg := aedb.DefaultConfig()
+		cfg.FS, cfg.Keys, cfg.FollowInterval = s.Mem, s.keys, 0
+		r, err := aedb.OpenReader(t.Context(), dir, cfg)
+		require.NoError(t, err)
+		write(t, db, 51, 60)
+		seq, err := r.Refresh(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, s.seq+9, seq)
+		require.NoError(t, r.Close())
+		if way != "no key" {
+			cfg.Keys = aedb.KeyConfig{}
+			_, err = aedb.OpenReader(t.Context(), dir, cfg)
+			require.ErrorIs(t, err, aedb.ErrUnavailable)
+		}
+		require.NoError(t, db.Close(t.Context()))
+	}
+}
