@@ -396,6 +396,22 @@ func (m *model) holdAll(list []check) bool {
 	return !slices.ContainsFunc(list, func(c check) bool { return !m.holds(c) })
 }
 
+// checkOnly is what becomes of a request that only checks.
+func (m *model) checkOnly(q request) errs.Code {
+	if code := m.bindChecks(q.checks); code != "" {
+		return code
+	}
+	if !m.holdAll(q.checks) {
+		return errs.CodeAssertionFailed
+	}
+	for _, o := range q.ops {
+		if code := m.apply(o, nil); code != "" {
+			return code
+		}
+	}
+	return ""
+}
+
 func (m *model) holds(c check) bool {
 	var e modelKey
 	var r modelRow

@@ -61,14 +61,8 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 		r.Size += sizeOf(op)
 		switch op := op.(type) {
 		case *msgs.Alter:
-			next, _, err := staged.Apply(op.Statement, 0)
-			switch {
-			case err == nil:
-				staged = next
-			case env.IdempotencyKey == nil:
+			if staged, _, err = staged.Apply(op.Statement, 0); err != nil {
 				return nil, &msgs.MutationError{Index: i, Err: err}
-				// Else this may be a retry of the very request that made or dropped
-				// the object, and only the applier can tell.
 			}
 		case *msgs.Check:
 			assertions += countConditions(op.Conditions)

@@ -128,7 +128,9 @@ type Answer struct {
 	Err     error
 	Seq     uint64
 	Outcome Outcome
-	Replies []Reply
+	// Replies and RepliesLost are those of the Result.
+	Replies     []Reply
+	RepliesLost bool
 	// Admitted is when the request was admitted.
 	Admitted time.Time
 }
