@@ -19,7 +19,7 @@ type OperationalMetrics struct {
 	// commits_total: requests that went through the pipeline, accepted or not.
 	CommitsTotal uint64
 	// commits_applied: commits made. duplicates_total: requests answered by an
-	// earlier commit with the same idempotency key.
+	// earlier commit with the same idempotency key, most of them before the pipeline.
 	CommitsApplied, DuplicatesTotal uint64
 	// commit_errors: requests refused anywhere, and by class or cause.
 	CommitErrors          uint64
