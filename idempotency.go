@@ -3,6 +3,7 @@ package aedb
 import (
 	"context"
 
+	"github.com/empyrealapp/aedb-go/applier"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
@@ -44,17 +45,20 @@ func (db *DB) timeAfter(image *state.Image) int64 {
 }
 
 // Outcome tells what became of the session's request with an idempotency key: the
-// answer that a retry would be given, a Duplicate, or false if it has not been
-// applied, or is no longer remembered. It is for callers who cannot send the
-// request again.
+// answer that a retry would be given, a Duplicate, or false if no such request is
+// remembered. It is for callers who cannot send the request again.
 //
 // It waits until what was admitted before it is on stable storage. So a request
-// that was admitted, and whose answer the caller did not wait for, is known to have
-// had no effect if this is false. If the pipeline has broken down, what is not
-// known to be applied is unavailable, and reopening the store tells.
+// whose answer the caller did not wait for is known to have had no effect if this
+// is false, and the window has not passed it by. A store that remembers nothing is
+// a validation error. If the pipeline has broken down, what is not known to be
+// applied is unavailable, and reopening the store tells.
 func (s *Session) Outcome(ctx context.Context, key IdempotencyKey) (Result, bool, error) {
 	if err := s.usable(); err != nil {
 		return Result{}, false, err
+	}
+	if s.db.pipeline.Window() == (applier.Window{}) {
+		return Result{}, false, errs.New(errs.CodeValidation, "the store does not remember idempotency keys: both bounds are 0").On("IdempotencyCommits")
 	}
 	r, found, err := s.outcome(key)
 	if found || err != nil {

@@ -30,12 +30,16 @@ type request struct {
 }
 
 // body tells requests apart that ask different things.
-func (q request) body() string {
-	var mutations []msgs.Mutation
+func (q request) body() [32]byte {
+	env := msgs.Envelope{Assertions: assertions(q.checks)}
 	for _, o := range q.ops {
-		mutations = append(mutations, o.mutation())
+		env.Mutations = append(env.Mutations, o.mutation())
 	}
-	return fmt.Sprintf("%#v %#v", mutations, assertions(q.checks))
+	body, err := executor.Fingerprint(&env)
+	if err != nil {
+		panic(err) // there is no such request
+	}
+	return body
 }
 
 // read is something that a request was decided on, at a snapshot. A table of ""
@@ -53,7 +57,7 @@ type read struct {
 type memory struct {
 	seq    uint64
 	micros int64
-	body   string
+	body   [32]byte
 }
 
 // rig runs the same requests through an applier and the model.
@@ -155,8 +159,20 @@ func (r *rig) op() op {
 		row.id.null = r.IntN(100) == 0
 		o.rows = append(o.rows, row)
 	}
-	if o.kind == opCheck {
+	o.conflict = conflictKind(r.IntN(2 * int(conflictUpdates)))
+	if o.conflict > conflictUpdates {
+		o.conflict = conflictFails
+	}
+	switch o.kind {
+	case opCheck:
 		o.checks = r.checks(2)
+	case opGuarded:
+		o.checks = r.checks(1)
+		inner := r.op()
+		for inner.kind == opCheck || inner.kind == opGuarded || inner.definition() {
+			inner = r.op()
+		}
+		o.inner = []op{inner}
 	}
 	return o
 }
@@ -526,7 +542,7 @@ func TestRandomEnvelopesBehaveAsInTheModel(t *testing.T) {
 		return // too few cases to be sure of meeting every answer
 	}
 	for _, k := range []string{"", "refused", "known", "duplicate", "checked", "conflict", "assertion_failed", "idempotency_mismatch",
-		"duplicate_primary_key", "unique_violation", "row_not_found", "underflow"} {
+		"duplicate_primary_key", "unique_violation", "row_not_found", "underflow", "overflow", "validation"} {
 		require.Positive(t, answers[k], "the test never saw %q", k)
 	}
 }

@@ -98,6 +98,8 @@ func TestAKeyIsForgottenOutsideTheWindow(t *testing.T) {
 	s = newStore(t, func(c *aedb.Config) { c.IdempotencyCommits, c.IdempotencyAge = 0, 0 })
 	s.requireOutcome(aedb.Applied, s.keyed(1, 5))
 	s.requireOutcome(aedb.Applied, s.keyed(1, 6))
+	_, _, err = s.db.NoAuth().Outcome(t.Context(), aedb.IdempotencyKey{1})
+	require.ErrorIs(t, err, aedb.ErrValidation, "a store that remembers nothing cannot tell")
 }
 
 // Fact 52.
