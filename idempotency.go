@@ -71,6 +71,11 @@ func (s *Session) Outcome(ctx context.Context, key IdempotencyKey) (Result, bool
 	return s.outcome(key)
 }
 
+// Outcome tells what became of a request; see Session.Outcome.
+func (s *Scope) Outcome(ctx context.Context, key IdempotencyKey) (Result, bool, error) {
+	return s.session.Outcome(ctx, key)
+}
+
 // outcome is Outcome as the published image has it.
 func (s *Session) outcome(key IdempotencyKey) (Result, bool, error) {
 	image := s.db.pipeline.Heads().Visible()

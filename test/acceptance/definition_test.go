@@ -36,6 +36,7 @@ func TestManagedTablesAndKeysAreReadOnly(t *testing.T) {
 		"guarded":      aedb.If(system.Delete(events, key...), s.app.KeyExists([]byte("no"), false)),
 		"key":          system.KvSet([]byte("k"), nil),
 		"counter":      system.CounterAdd([]byte("k"), 1, 1, 0),
+		"event":        system.EmitEvent("topic", "key", "{}"),
 		"drop table":   system.DropTable(events),
 		"create table": system.CreateTable("t", aedb.TableSpec{Columns: []aedb.ColumnSpec{aedb.Column("id", aedb.TypeInteger)}, PrimaryKey: []string{"id"}}),
 		"drop project": msgs.Define{Statement: catalog.DropProject{Project: "_system"}},
