@@ -178,3 +178,11 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 // behind is a - b for counters that are read one after the other, so that b may
 // have overtaken a.
 func behind(a, b uint64) uint64 { return a - min(a, b) }
+
+// FailedAssertion tells of a request that was refused by an assertion.
+type FailedAssertion = pipeline.FailedAssertion
+
+// FailedAssertions returns the newest requests that were refused by an assertion,
+// up to 256, the oldest of them first. They are kept in memory only: a refusal
+// leaves nothing in the store. AssertionRejections counts all of them.
+func (db *DB) FailedAssertions() []FailedAssertion { return db.pipeline.FailedAssertions() }

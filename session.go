@@ -78,6 +78,7 @@ func (s *Session) submit(ctx context.Context, env *Envelope, hand handover) (Tic
 type handover func(*pipeline.Pipeline, context.Context, *msgs.Request) (*msgs.Ticket, error)
 
 func (s *Session) hand(ctx context.Context, r *msgs.Request, hand handover) (Ticket, error) {
+	r.Caller = s.callerID()
 	promise := Ticket{db: s.db, volatile: r.WriteClass == Volatile}
 	var err error
 	promise.ticket, err = hand(s.db.pipeline, ctx, r)

@@ -52,7 +52,7 @@ func (a *Applier) Step(e *msgs.Epoch) {
 	e.Prepare()
 	for i, r := range e.Requests {
 		answer := &e.Answers[i]
-		*answer = msgs.Answer{Ticket: r.Ticket, Admitted: r.Admitted}
+		*answer = msgs.Answer{Ticket: r.Ticket, Caller: r.Caller, Admitted: r.Admitted}
 		answer.Err = a.apply(e, r, answer)
 	}
 	if len(e.Sets) > 0 {

@@ -65,6 +65,7 @@ type Pipeline struct {
 	heads     *publisher.Heads
 	history   *publisher.History
 	metrics   Metrics
+	failures  failures
 	clock     vfs.Clock
 
 	requests     *actors.Mailbox[*msgs.Request]

@@ -70,6 +70,33 @@ func TestAFailedAssertionBlocksAllMutations(t *testing.T) {
 	require.Equal(t, before.WALAppendOps, after.WALAppendOps)
 }
 
+// Fact 25, with whom it concerned: kept for the operator, and no content in it.
+func TestTheNewestFailedAssertionsAreKept(t *testing.T) {
+	s := newStore(t)
+	ann := s.db.As("ann")
+	s.must(s.set("k", "secret"))
+	for i := range 300 {
+		_, err := ann.CommitEnvelope(t.Context(), aedb.Envelope{
+			Assertions: []aedb.Assertion{s.app.KeyExists([]byte("k"), true), s.app.KeyEquals([]byte("k"), []byte("guess"))},
+			Mutations:  []aedb.Mutation{s.set("k", "x")},
+		}, aedb.Visible)
+		require.ErrorIs(t, err, aedb.ErrAssertionFailed)
+		if i == 298 {
+			s.must(s.set("other", ""))
+		}
+	}
+	s.refused(aedb.ErrUnderflow, s.app.KvSubU64([]byte("n"), 1, aedb.TreatAsZero, aedb.RejectLimit))
+	s.refused(aedb.ErrAssertionFailed, aedb.If(s.set("k", "x"), s.app.KeyVersion([]byte("k"), 1)))
+	failed := s.db.FailedAssertions()
+	require.Len(t, failed, 256)
+	last, before, first := failed[255], failed[254], failed[0]
+	require.Equal(t, []any{"", 0, "KeyVersion"}, []any{last.Caller, last.Index, last.Kind})
+	require.Equal(t, []any{"ann", 1, "KeyEquals", "6 bytes"}, []any{before.Caller, before.Index, before.Kind, before.Finding})
+	require.Equal(t, s.head(), before.Seq)
+	require.Equal(t, s.head()-1, first.Seq)
+	require.False(t, last.Time.Before(first.Time))
+}
+
 // A check that fails takes back what came before it.
 func TestAFailedCheckRevertsTheArithmeticBeforeIt(t *testing.T) {
 	s := newStore(t)
