@@ -59,7 +59,7 @@ func (s *Session) submit(ctx context.Context, env *Envelope, hand handover) (Tic
 	image := s.db.pipeline.Heads().Visible()
 	id, known, err := s.recognise(image, env)
 	if known != nil {
-		return Ticket{ticket: known, db: s.db, volatile: env.WriteClass == Volatile}, nil
+		return Ticket{ticket: known, db: s.db}, nil
 	}
 	var r *msgs.Request
 	if err == nil {
