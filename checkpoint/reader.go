@@ -23,6 +23,7 @@ type Reader struct {
 	digest  Digest
 	chunks  []Chunk
 	spaces  []Space
+	dropped []msgs.SpaceID
 	decoder *zstd.Decoder
 	buffers sync.Pool // of *buffers
 }
@@ -90,7 +91,12 @@ func (r *Reader) load() error {
 	if r.digest != Digest(trailer[trailerDigest:]) {
 		return errs.New(errs.CodeDecode, "digest mismatch in the header or the directory")
 	}
-	if r.chunks, err = parseDirectory(directory, offset); err != nil {
+	chunks, delta, err := parseDirectory(directory, offset)
+	if err != nil {
+		return err
+	}
+	r.chunks, r.header.Base, r.dropped = chunks, delta.base, delta.dropped
+	if err := r.header.checkBase(); err != nil {
 		return err
 	}
 	r.sumSpaces()
@@ -132,9 +138,10 @@ func (r *Reader) Chunks() []Chunk { return r.chunks }
 func (r *Reader) Spaces() []Space { return r.spaces }
 
 // DecodeChunk reads chunk i of Chunks, checks it, and calls visit for each entry
-// in order. The slices are valid during the call of visit only. An error of
-// visit is returned as it is; damage is errs.CodeDecode, and may be noticed after
-// visit was called for the entries before it.
+// in order; in a delta, version 0 stands for the deletion of a key. The slices are
+// valid during the call of visit only. An error of visit is returned as it is;
+// damage is errs.CodeDecode, and may be noticed after visit was called for the
+// entries before it.
 func (r *Reader) DecodeChunk(i int, visit func(key, value []byte, version uint64) error) error {
 	c := &r.chunks[i]
 	b, _ := r.buffers.Get().(*buffers)
@@ -166,7 +173,7 @@ func (r *Reader) DecodeChunk(i int, visit func(key, value []byte, version uint64
 		limit = r.chunks[next].FirstKey
 	}
 	var visitErr error
-	err = c.visitEntries(raw, r.header.Seq, limit, func(key, value []byte, version uint64) error {
+	err = c.visitEntries(raw, &r.header, limit, func(key, value []byte, version uint64) error {
 		visitErr = visit(key, value, version)
 		return visitErr
 	})

@@ -30,7 +30,8 @@ type Info struct {
 }
 
 // Write makes a checkpoint of commit h.Seq durable in dir, in place of one of
-// the same seq. It calls fill once, on its own goroutine, to add the entries.
+// the same seq: a delta if h names a base, or else a full one. It calls fill once,
+// on its own goroutine, to add the entries.
 //
 // Chunks are compressed by up to concurrency goroutines, which end before Write
 // does; 1 or less compresses between the calls of Add. Memory is bounded by a
@@ -40,6 +41,12 @@ type Info struct {
 // name was added, unless the error came from making the name durable. What was
 // written is left under its temporary name only if it cannot be removed.
 func Write(ctx context.Context, fsys vfs.FS, dir string, h Header, concurrency int, fill func(*Writer) error) (Info, error) {
+	if h.Base.Seq != 0 {
+		h.Features |= featureDelta
+	}
+	if err := h.checkBase(); err != nil {
+		return Info{}, errs.Wrap(errs.CodeEncode, err, "checkpoint %d", h.Seq)
+	}
 	if unknown := h.Features &^ knownFeatures; unknown != 0 {
 		return Info{}, errs.New(errs.CodeEncode, "checkpoint %d has unknown features %#x", h.Seq, unknown)
 	}
@@ -77,7 +84,7 @@ func writeFile(ctx context.Context, f vfs.File, h Header, concurrency int, fill 
 	if err != nil {
 		return Info{}, errs.Wrap(errs.CodeInternal, err, "make a zstd encoder")
 	}
-	w := &Writer{ctx: ctx, file: f, encoder: encoder, seq: h.Seq, concurrency: concurrency}
+	w := &Writer{ctx: ctx, file: f, encoder: encoder, header: h, concurrency: concurrency}
 	defer w.wait()
 	header := appendHeader(nil, h)
 	if err := w.write(header); err != nil {
@@ -91,7 +98,7 @@ func writeFile(ctx context.Context, f vfs.File, h Header, concurrency int, fill 
 		return Info{}, err
 	}
 	at := w.offset
-	directory, err := appendDirectory(nil, w.chunks)
+	directory, err := appendDirectory(nil, w.chunks, delta{h.Base, w.dropped})
 	if err != nil {
 		return Info{}, err
 	}
@@ -116,11 +123,12 @@ type Writer struct {
 	ctx         context.Context
 	file        vfs.File
 	encoder     *zstd.Encoder
-	seq         uint64
+	header      Header
 	concurrency int
 
 	offset  int64
-	chunks  []Chunk  // written
+	chunks  []Chunk // written
+	dropped []msgs.SpaceID
 	lastKey []byte   // of the last entry added
 	current *block   // being filled
 	pending []*block // being compressed, in the order of the file
@@ -147,6 +155,10 @@ func (w *Writer) Add(space msgs.SpaceID, key, value []byte, version uint64) erro
 	if w.err != nil {
 		return w.err
 	}
+	if version == 0 && w.header.Base.Seq != 0 {
+		w.err = errs.New(errs.CodeEncode, "an entry of no commit in a delta")
+		return w.err
+	}
 	w.err = w.add(space, key, value, version)
 	return w.err
 }
@@ -159,8 +171,8 @@ func (w *Writer) add(space msgs.SpaceID, key, value []byte, version uint64) erro
 	if space == 0 || space < last || space == last && bytes.Compare(key, w.lastKey) <= 0 {
 		return errs.New(errs.CodeEncode, "an entry of space %d does not follow the one before it, of space %d", space, last)
 	}
-	if version > w.seq {
-		return errs.New(errs.CodeEncode, "an entry of commit %d does not belong in the checkpoint of commit %d", version, w.seq)
+	if err := w.header.checkEntry(value, version); err != nil {
+		return errs.Wrap(errs.CodeEncode, err, "an entry does not belong in the checkpoint")
 	}
 	if c := &w.current.chunk; c.Entries > 0 && (space != c.Space || len(w.current.raw) >= chunkBytes) {
 		if err := w.flush(); err != nil {
@@ -261,7 +273,7 @@ func (w *Writer) writeBlock(b *block) error {
 
 func (w *Writer) write(data []byte) error {
 	if _, err := w.file.WriteAt(data, w.offset); err != nil {
-		return errs.Wrap(errs.CodeIO, err, "write the checkpoint of commit %d", w.seq)
+		return errs.Wrap(errs.CodeIO, err, "write the checkpoint of commit %d", w.header.Seq)
 	}
 	w.offset += int64(len(data))
 	return nil
