@@ -15,8 +15,8 @@ const (
 	// writes, and the newest that it reads.
 	FormatVersion = 1
 
-	magic                = "aedb-manifest"
-	knownFeatures uint64 = 0
+	magic         = "aedb-manifest"
+	knownFeatures = FeatureDeltas
 
 	// The integrity field is the last of the document; the digest is of every
 	// byte before it. A signature would follow the digest as a second member,
