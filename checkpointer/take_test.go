@@ -3,6 +3,7 @@ package checkpointer_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -36,7 +37,8 @@ func open(t *testing.T, fsys vfs.FS, kept int, h *recoverytest.History) *recover
 	return s
 }
 
-// The newest checkpoints are kept, and nothing else.
+// The newest checkpoints are kept with what they build on, and what the generation
+// before can fall back to; nothing else.
 func TestNewestCheckpointsAreKept(t *testing.T) {
 	for kept := 1; kept <= 3; kept++ {
 		fsys, h := vfs.NewMem(), recoverytest.NewHistory()
@@ -52,8 +54,18 @@ func TestNewestCheckpointsAreKept(t *testing.T) {
 			seqs = append(seqs, c.Seq)
 		}
 		require.Equal(t, []uint64{30, 40, 50}[3-kept:], seqs)
-		// With a single one, that of the generation before is there too.
-		require.Len(t, files(fsys, "checkpoint-"), max(2, kept))
+		want := map[string]bool{}
+		for _, c := range m.Listed() {
+			want[c.File] = true
+		}
+		data, err := fsys.ReadFile(recoverytest.Dir + "/" + manifest.FileName(m.Generation-1))
+		require.NoError(t, err)
+		before, err := manifest.Decode(data)
+		require.NoError(t, err)
+		for _, c := range before.Chain(before.Checkpoints[len(before.Checkpoints)-1]) {
+			want[c.File] = true
+		}
+		require.Equal(t, slices.Sorted(maps.Keys(want)), files(fsys, "checkpoint-"))
 		open(t, fsys.Crash(vfs.AllLost()), kept, h)
 		require.EqualValues(t, 50, h.Last)
 	}

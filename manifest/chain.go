@@ -10,14 +10,15 @@ import (
 // others.
 const FeatureDeltas uint64 = 1 << 1
 
-// listed returns all checkpoints that are needed, ascending by seq.
-func (m *Manifest) listed() []Checkpoint { return slices.Concat(m.Bases, m.Checkpoints) }
+// Listed returns the checkpoints whose files have to stay, ascending by seq: those
+// retained, and what they build on.
+func (m *Manifest) Listed() []Checkpoint { return slices.Concat(m.Bases, m.Checkpoints) }
 
 // Chain returns a retained checkpoint with all that it builds on: a full one, and
 // then each behind the one that it builds on.
 func (m *Manifest) Chain(c Checkpoint) []Checkpoint {
 	chain := []Checkpoint{c}
-	for _, before := range slices.Backward(m.listed()) {
+	for _, before := range slices.Backward(m.Listed()) {
 		if before.Seq == chain[len(chain)-1].Base {
 			chain = append(chain, before)
 		}
@@ -33,7 +34,7 @@ func (m *Manifest) Retain(checkpoints []Checkpoint) {
 	for _, c := range checkpoints {
 		needed[c.Base] = true
 	}
-	before := slices.DeleteFunc(m.listed(), func(c Checkpoint) bool {
+	before := slices.DeleteFunc(m.Listed(), func(c Checkpoint) bool {
 		return len(checkpoints) == 0 || c.Seq >= checkpoints[0].Seq
 	})
 	m.Bases = nil
@@ -57,7 +58,7 @@ func (m *Manifest) Retain(checkpoints []Checkpoint) {
 // it, and that readers who do not know of that are kept away.
 func (m *Manifest) validateChains() error {
 	seqs := map[uint64]bool{}
-	for i, c := range m.listed() {
+	for i, c := range m.Listed() {
 		switch {
 		case c.RawBytes < 0:
 			return errs.New(errs.CodeValidation, "checkpoint %s has %d bytes of entries", c.File, c.RawBytes)

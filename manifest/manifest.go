@@ -113,7 +113,7 @@ func (m *Manifest) validate() error {
 	if m.Generation == 0 {
 		return errs.New(errs.CodeValidation, "generation 0")
 	}
-	listed := m.listed()
+	listed := m.Listed()
 	for i, c := range listed {
 		if c.File == "" || c.File[0] == '.' || strings.ContainsAny(c.File, "/\\\x00") {
 			return errs.New(errs.CodeValidation, "checkpoint %d has the file name %q", c.Seq, c.File)
