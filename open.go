@@ -144,7 +144,8 @@ func (db *DB) start(ctx context.Context) error {
 	db.locks = locks.New(cfg.Locks, lockFloor(max(cfg.Clock.Now().UnixMicro(), found.Working.Micros())))
 	db.keeper = checkpointer.New(checkpointer.Config{
 		FS: cfg.FS, Dir: db.dir, Clock: cfg.Clock, Kept: cfg.Checkpoint.Kept,
-		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval, Concurrency: cfg.RecoveryParallelism,
+		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval,
+		Concurrency: cfg.RecoveryParallelism / 2, // the other half of the processors is for commits
 	}, found.Manifest, found.Sealed, found.Checkpoint)
 	if found.Active != nil {
 		db.keeper.Resume(segment.Size())

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"runtime"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -106,8 +107,8 @@ func writeFile(ctx context.Context, f vfs.File, h Header, concurrency int, fill 
 	if err := w.write(appendTrailer(directory, at, digest)); err != nil {
 		return Info{}, err
 	}
-	if err := f.Sync(); err != nil {
-		return Info{}, errs.Wrap(errs.CodeIO, err, "sync the checkpoint of commit %d", h.Seq)
+	if err := w.sync(); err != nil {
+		return Info{}, err
 	}
 	info := Info{Size: w.offset, Digest: digest}
 	for i := range w.chunks {
@@ -127,6 +128,7 @@ type Writer struct {
 	concurrency int
 
 	offset  int64
+	synced  int64   // bytes that were synced on the way
 	chunks  []Chunk // written
 	dropped []msgs.SpaceID
 	lastKey []byte   // of the last entry added
@@ -265,8 +267,33 @@ func (w *Writer) writeBlock(b *block) error {
 		return err
 	}
 	w.chunks = append(w.chunks, b.chunk)
+	if err := w.makeWay(); err != nil {
+		return err
+	}
 	if cap(b.raw)+cap(b.out) <= keptBufferBytes {
 		w.free = append(w.free, b)
+	}
+	return nil
+}
+
+// syncBytes is how much of a checkpoint the disk may owe.
+const syncBytes = 4 << 20
+
+// makeWay lets others go on between two chunks: goroutines that are ready to run,
+// and syncs of the log, which would have to wait for all that was written here
+// since it was last synced.
+func (w *Writer) makeWay() error {
+	runtime.Gosched()
+	if w.offset-w.synced < syncBytes {
+		return nil
+	}
+	w.synced = w.offset
+	return w.sync()
+}
+
+func (w *Writer) sync() error {
+	if err := w.file.Sync(); err != nil {
+		return errs.Wrap(errs.CodeIO, err, "sync the checkpoint of commit %d", w.header.Seq)
 	}
 	return nil
 }

@@ -26,7 +26,8 @@ type Config struct {
 	// Interval since the last checkpoint makes one due if there is anything new;
 	// 0 switches that off.
 	Interval time.Duration
-	// Concurrency is how many goroutines may compress; below 1 stands for 1.
+	// Concurrency is how many goroutines may compress; below 1 stands for 1. Commits
+	// that are made meanwhile have what it leaves of the processors.
 	Concurrency int
 }
 
