@@ -81,6 +81,9 @@ type OperationalMetrics struct {
 	LastCheckpointSeq       uint64
 	CheckpointFailures      uint64
 	WALBytesSinceCheckpoint int64
+	// checkpoint_entries_written of checkpoint_entries_total are in the checkpoint
+	// that is being taken; both are 0 while there is none.
+	CheckpointEntriesWritten, CheckpointEntriesTotal int64
 
 	// disk_free_bytes: room on the disk when it was last looked at, -1 if that is not
 	// known. writes_refused: it is below Config.DiskReserve.
@@ -144,6 +147,7 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 		ActiveSnapshots:       db.reads.snapshots.count(),
 		KeyspaceResidentBytes: image.MemoryBytes(), KeyspaceEntries: image.Entries(),
 		LastCheckpointSeq: keeper.Seq, CheckpointFailures: keeper.Failures, WALBytesSinceCheckpoint: keeper.BytesSince,
+		CheckpointEntriesWritten: keeper.Written, CheckpointEntriesTotal: keeper.Total,
 		DiskFreeBytes: db.disk.free.Load(), WritesRefused: db.pipeline.Held() != nil,
 		WALLastSync: c.LastSync, WALPoisoned: db.pipeline.Cause() != nil,
 	}

@@ -202,7 +202,7 @@ func (db *DB) checkpointed(o checkpointer.Outcome) {
 	if o.Unchanged {
 		return
 	}
-	db.logger.Info("checkpoint", "dir", db.dir, "seq", o.Seq, "bytes", o.Bytes, "took", o.Duration.String())
+	db.logger.Info("checkpoint", "dir", db.dir, "seq", o.Seq, "base", o.Base, "bytes", o.Bytes, "took", o.Duration.String())
 }
 
 // Recovery returns what opening the store found.

@@ -3,7 +3,7 @@
 // of the last checkpoint holds, and recovery as a store grows. It prints Markdown
 // tables for docs/performance.md.
 //
-//	go run ./test/durability [-entries 1000000] [-most 3000000] [-dir DIR]
+//	go run ./test/durability [-entries 1000000] [-most 3000000] [-tables NAMES] [-dir DIR]
 package main
 
 import (
@@ -26,14 +26,21 @@ import (
 func main() {
 	entries := flag.Int("entries", 1_000_000, "entries of the store")
 	most := flag.Int("most", 3_000_000, "entries of the largest store of the recoveries")
+	tables := flag.String("tables", "checkpoints,commits,recoveries", "which tables to make")
 	dir := flag.String("dir", os.TempDir(), "directory for the stores")
 	flag.Parse()
-	for _, table := range []func() error{
-		func() error { return checkpoints(*dir, *entries) },
-		func() error { return latencies(*dir, *entries) },
-		func() error { return recoveries(*dir, *most) },
+	for _, table := range []struct {
+		name    string
+		measure func() error
+	}{
+		{"checkpoints", func() error { return checkpoints(*dir, *entries) }},
+		{"commits", func() error { return latencies(*dir, *entries) }},
+		{"recoveries", func() error { return recoveries(*dir, *most) }},
 	} {
-		if err := table(); err != nil {
+		if !strings.Contains(*tables, table.name) {
+			continue
+		}
+		if err := table.measure(); err != nil {
 			log.Fatal(err)
 		}
 	}
