@@ -26,7 +26,7 @@ func TestCheckpointIsSyncedInPieces(t *testing.T) {
 		})
 		info, _ := write(t, mem, concurrency, manyEntries(200_000))
 		require.Greater(t, info.Size, int64(10<<20))
-		require.Less(t, most, int64(5<<20))
+		require.Less(t, most, int64(2<<20))
 		require.Zero(t, owed)
 	}
 }

@@ -277,7 +277,7 @@ func (w *Writer) writeBlock(b *block) error {
 }
 
 // syncBytes is how much of a checkpoint the disk may owe.
-const syncBytes = 4 << 20
+const syncBytes = 1 << 20
 
 // makeWay lets others go on between two chunks: goroutines that are ready to run,
 // and syncs of the log, which would have to wait for all that was written here
