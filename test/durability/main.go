@@ -168,7 +168,7 @@ func checkpoints(under string, entries int) error {
 		return err
 	}
 	fmt.Printf("Checkpoints of a store of %s entries of 100 bytes, by what was overwritten since the one before, scattered over all keys.\n\n", count(entries))
-	table("changed", "time ms", "file MB", "of the full one", "heap B/entry before", "and after", "disk B/entry")
+	table("changed", "time ms", "processor ms", "file MB", "of the full one", "heap B/entry before", "and after", "disk B/entry")
 	full := int64(0)
 	for _, step := range []int{0, 10_000, 1000, 100, 10, 4, 1} {
 		changed := entries
@@ -178,11 +178,12 @@ func checkpoints(under string, entries int) error {
 				return err
 			}
 		}
-		before := heap()
+		before, used := heap(), processor()
 		took, size, err := s.checkpoint()
 		if err != nil {
 			return err
 		}
+		used = processor() - used
 		after := heap()
 		if full == 0 {
 			full = size
@@ -196,7 +197,7 @@ func checkpoints(under string, entries int) error {
 		if step == 0 {
 			part = "first"
 		}
-		row(part, millis(took), fmt.Sprintf("%.2f", float64(size)/1e6), fmt.Sprintf("%.4f", float64(size)/float64(full)),
+		row(part, millis(took), millis(used), fmt.Sprintf("%.2f", float64(size)/1e6), fmt.Sprintf("%.4f", float64(size)/float64(full)),
 			per(before), per(after), per(disk))
 	}
 	fmt.Println()
