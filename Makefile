@@ -4,7 +4,7 @@ GO        ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME  ?= 10s
 
-.PHONY: all test vet staticcheck race fuzz demo bench simulate sweep kill soak fmt
+.PHONY: all test vet staticcheck race fuzz demo bench bench-durability simulate model sweep kill soak fmt
 
 all: fmt vet test
 
@@ -38,9 +38,17 @@ bench:
 simulate:
 	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m -v ./test/simulation/
 
+# What checkpoints and recoveries cost, as the tables of docs/performance.md.
+bench-durability:
+	$(GO) run ./test/durability
+
 # The crash-point and fault sweeps with every fate and every operation.
 sweep:
 	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m -v ./test/crash/
+
+# Two hundred long histories of every kind of request against the model.
+model:
+	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m ./test/model/
 
 # SIGKILL in the middle of the import of real data, at 20 random moments.
 kill:

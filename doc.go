@@ -82,7 +82,7 @@
 // attention: commit_outcome_unknown says that a wait ended before the answer, so
 // the commit may or may not happen; indeterminate says that the log broke down
 // under the commit, and reopening tells. An idempotency key makes either safe to
-// retry.
+// retry, and Session.Outcome tells what became of one.
 //
 // AdviceOf says what to do next, and Retry does it, with pauses that keep callers
 // out of each other's way; docs/errors.md has every code. CommitOnce is the commit

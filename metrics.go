@@ -19,7 +19,7 @@ type OperationalMetrics struct {
 	// commits_total: requests that went through the pipeline, accepted or not.
 	CommitsTotal uint64
 	// commits_applied: commits made. duplicates_total: requests answered by an
-	// earlier commit with the same idempotency key.
+	// earlier commit with the same idempotency key, most of them before the pipeline.
 	CommitsApplied, DuplicatesTotal uint64
 	// commit_errors: requests refused anywhere, and by class or cause.
 	CommitErrors          uint64
@@ -81,6 +81,9 @@ type OperationalMetrics struct {
 	LastCheckpointSeq       uint64
 	CheckpointFailures      uint64
 	WALBytesSinceCheckpoint int64
+	// checkpoint_entries_written of checkpoint_entries_total are in the checkpoint
+	// that is being taken; both are 0 while there is none.
+	CheckpointEntriesWritten, CheckpointEntriesTotal int64
 
 	// disk_free_bytes: room on the disk when it was last looked at, -1 if that is not
 	// known. writes_refused: it is below Config.DiskReserve.
@@ -144,6 +147,7 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 		ActiveSnapshots:       db.reads.snapshots.count(),
 		KeyspaceResidentBytes: image.MemoryBytes(), KeyspaceEntries: image.Entries(),
 		LastCheckpointSeq: keeper.Seq, CheckpointFailures: keeper.Failures, WALBytesSinceCheckpoint: keeper.BytesSince,
+		CheckpointEntriesWritten: keeper.Written, CheckpointEntriesTotal: keeper.Total,
 		DiskFreeBytes: db.disk.free.Load(), WritesRefused: db.pipeline.Held() != nil,
 		WALLastSync: c.LastSync, WALPoisoned: db.pipeline.Cause() != nil,
 	}
@@ -178,3 +182,11 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 // behind is a - b for counters that are read one after the other, so that b may
 // have overtaken a.
 func behind(a, b uint64) uint64 { return a - min(a, b) }
+
+// FailedAssertion tells of a request that was refused by an assertion.
+type FailedAssertion = pipeline.FailedAssertion
+
+// FailedAssertions returns the newest requests that were refused by an assertion,
+// up to 256, the oldest of them first. They are kept in memory only: a refusal
+// leaves nothing in the store. AssertionRejections counts all of them.
+func (db *DB) FailedAssertions() []FailedAssertion { return db.pipeline.FailedAssertions() }

@@ -23,8 +23,8 @@ func NewIdempotencyKey() IdempotencyKey {
 //
 // It is CommitEnvelope for requests that make a promise of it, and refuses with
 // validation what would break that: a key of zeros, another key in the envelope, a
-// read set, which makes of the same request another one whenever it is built anew
-// (use assertions), and a store that does not remember keys.
+// read set, by which a request that is in conflict once is so for ever (use
+// assertions), and a store that does not remember keys.
 func (s *Session) CommitOnce(ctx context.Context, key IdempotencyKey, env Envelope, finality Finality) (Result, error) {
 	reads, tuning := &env.ReadSet, s.db.reads.tuning.Load()
 	switch {

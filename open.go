@@ -154,8 +154,8 @@ func (db *DB) start(ctx context.Context) error {
 	db.locks = locks.New(cfg.Locks, lockFloor(max(cfg.Clock.Now().UnixMicro(), found.Working.Micros())))
 	db.keeper = checkpointer.New(checkpointer.Config{
 		FS: cfg.FS, Dir: db.dir, Clock: cfg.Clock, Kept: cfg.Checkpoint.Kept,
-		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval, Concurrency: cfg.RecoveryParallelism,
-		Sealing: db.sealing,
+		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval, Sealing: db.sealing,
+		Concurrency: cfg.RecoveryParallelism / 2, // the other half of the processors is for commits
 	}, found.Manifest, found.Sealed, found.Checkpoint)
 	if found.Active != nil {
 		db.keeper.Resume(segment.Size())
@@ -212,7 +212,7 @@ func (db *DB) checkpointed(o checkpointer.Outcome) {
 	if o.Unchanged {
 		return
 	}
-	db.logger.Info("checkpoint", "dir", db.dir, "seq", o.Seq, "bytes", o.Bytes, "took", o.Duration.String())
+	db.logger.Info("checkpoint", "dir", db.dir, "seq", o.Seq, "base", o.Base, "bytes", o.Bytes, "took", o.Duration.String())
 }
 
 // Recovery returns what opening the store found.

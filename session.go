@@ -5,10 +5,8 @@ import (
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
-	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/pipeline"
-	"github.com/empyrealapp/aedb-go/record"
 	"github.com/empyrealapp/aedb-go/state"
 )
 
@@ -58,11 +56,20 @@ func (s *Session) submit(ctx context.Context, env *Envelope, hand handover) (Tic
 	if err := s.usable(); err != nil {
 		return Ticket{}, err
 	}
-	r, err := s.prepare(s.db.pipeline.Heads().Visible(), env)
+	image := s.db.pipeline.Heads().Visible()
+	id, known, err := s.recognise(image, env)
+	if known != nil {
+		return Ticket{ticket: known, db: s.db}, nil
+	}
+	var r *msgs.Request
+	if err == nil {
+		r, err = s.prepare(image, env)
+	}
 	if err != nil {
 		s.db.pipeline.Refused(err)
 		return Ticket{}, err
 	}
+	r.Idempotency, r.Fingerprint = id.key, id.fingerprint
 	return s.hand(ctx, r, hand)
 }
 
@@ -71,6 +78,7 @@ func (s *Session) submit(ctx context.Context, env *Envelope, hand handover) (Tic
 type handover func(*pipeline.Pipeline, context.Context, *msgs.Request) (*msgs.Ticket, error)
 
 func (s *Session) hand(ctx context.Context, r *msgs.Request, hand handover) (Ticket, error) {
+	r.Caller = s.callerID()
 	promise := Ticket{db: s.db, volatile: r.WriteClass == Volatile}
 	var err error
 	promise.ticket, err = hand(s.db.pipeline, ctx, r)
@@ -82,12 +90,7 @@ func (s *Session) prepare(image *state.Image, env *Envelope) (*msgs.Request, err
 	if env.BaseSeq > image.Seq() {
 		return nil, errs.New(errs.CodeValidation, "base seq %d is above the visible head, %d", env.BaseSeq, image.Seq())
 	}
-	r, err := s.db.pipeline.Executor().Prepare(image.Catalog(), env)
-	if err == nil && env.IdempotencyKey != nil {
-		r.Idempotency = record.IdempotencyKey(s.callerID(), s.caller != nil, *env.IdempotencyKey)
-		r.Fingerprint = executor.Fingerprint(env)
-	}
-	return r, err
+	return s.db.pipeline.Executor().Prepare(image.Catalog(), env)
 }
 
 // CommitEnvelope submits an envelope and waits for the given finality.

@@ -34,6 +34,8 @@ const (
 	Applied = msgs.Applied
 	// Duplicate: an earlier request with the same idempotency key made it.
 	Duplicate = msgs.Duplicate
+	// Checked: the envelope consists of checks, which hold; there is no commit.
+	Checked = msgs.Checked
 )
 
 // Ticket is the promise of an answer to a submitted envelope. Any number of

@@ -98,7 +98,7 @@ func (s *Scope) begin() *Tx {
 	db := s.session.db
 	tx := &Tx{session: s.session, base: db.pipeline.Heads().Visible()}
 	tx.working = tx.base.Fork()
-	tx.working.Begin(tx.base.Seq()+1, max(tx.base.Micros(), db.clock.Now().UnixMicro()))
+	tx.working.Begin(tx.base.Seq()+1, db.timeAfter(tx.base))
 	tx.reads = tracker{base: tx.base}
 	tx.View = View{
 		store: &db.reads, caller: s.session.callerID(), project: s.project, scope: s.scope,

@@ -5,8 +5,8 @@
 //
 //  1. Requests are executed one after another in epoch order; the state after
 //     commit n is that of executing commits 1 to n serially.
-//  2. A request that fails leaves nothing behind, not even a gap: commit seqs
-//     are contiguous.
+//  2. A request that fails, or that only checks, leaves nothing behind, not even
+//     a gap: commit seqs are contiguous.
 //  3. What is remembered of a request with an idempotency key is written by the
 //     commit that applied it, so both are there or neither is.
 //  4. Nothing here reads a clock or depends on the order of a map: time comes
@@ -52,7 +52,7 @@ func (a *Applier) Step(e *msgs.Epoch) {
 	e.Prepare()
 	for i, r := range e.Requests {
 		answer := &e.Answers[i]
-		*answer = msgs.Answer{Ticket: r.Ticket, Admitted: r.Admitted}
+		*answer = msgs.Answer{Ticket: r.Ticket, Caller: r.Caller, Admitted: r.Admitted}
 		answer.Err = a.apply(e, r, answer)
 	}
 	if len(e.Sets) > 0 {
@@ -68,19 +68,46 @@ func (a *Applier) apply(e *msgs.Epoch, r *msgs.Request, answer *msgs.Answer) err
 	if r.Flush {
 		return nil
 	}
-	if seq, found, err := a.window.find(a.working, r, e.Micros); err != nil || found {
-		answer.Seq, answer.Outcome = seq, msgs.Duplicate
+	m, found, err := a.window.FindRetry(a.working, r.Idempotency, r.Fingerprint, e.Micros)
+	if err != nil {
 		return err
+	}
+	if found {
+		answer.Seq, answer.Outcome, answer.Replies, answer.RepliesLost = m.Seq, msgs.Duplicate, m.Replies, m.Lost
+		return nil
 	}
 	if err := a.removals.check(a.working, r); err != nil {
 		return err
 	}
-	err := a.commit(e, r)
-	answer.Seq = a.working.Seq()
-	if err == nil {
-		answer.Replies = r.Replies
+	if checksOnly(r) {
+		answer.Outcome = msgs.Checked
+		return a.check(e, r)
 	}
-	return err
+	if err := a.commit(e, r); err != nil {
+		return err
+	}
+	answer.Seq, answer.Replies = a.working.Seq(), r.Replies
+	return nil
+}
+
+// checksOnly reports whether a request cannot write.
+func checksOnly(r *msgs.Request) bool {
+	for _, m := range r.Mutations {
+		if _, ok := m.(msgs.PostflightCheck); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// check runs a request that cannot write. It takes no commit seq and leaves
+// nothing, not even a record of its idempotency key: sent again it is checked
+// again.
+func (a *Applier) check(e *msgs.Epoch, r *msgs.Request) error {
+	seq, micros := a.working.Seq(), a.working.Micros()
+	a.working.Begin(seq+1, e.Micros)
+	defer a.working.Abandon(seq, micros)
+	return a.executor.Run(a.working, r)
 }
 
 // commit runs a request as the next commit and adds that to the epoch, or leaves

@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/holiman/uint256"
 	"github.com/stretchr/testify/require"
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/query"
 	"github.com/empyrealapp/aedb-go/record"
 	"github.com/empyrealapp/aedb-go/state"
 	"github.com/empyrealapp/aedb-go/value"
@@ -61,10 +64,26 @@ func (b *bench) prepare(env msgs.Envelope) (*msgs.Request, error) {
 		return nil, err
 	}
 	if env.IdempotencyKey != nil {
-		r.Idempotency = record.IdempotencyKey("", false, *env.IdempotencyKey)
-		r.Fingerprint = executor.Fingerprint(&env)
+		r.Idempotency, r.Fingerprint = identity(b.t, &env)
 	}
 	return r, nil
+}
+
+// identity is what a request with an idempotency key is known by.
+func identity(t require.TestingT, env *msgs.Envelope) (key []byte, fingerprint [32]byte) {
+	fingerprint, err := executor.Fingerprint(env)
+	require.NoError(t, err)
+	return record.IdempotencyKey("", false, *env.IdempotencyKey), fingerprint
+}
+
+// known looks a request up in the published image, as a caller's goroutine does.
+func known(t require.TestingT, a *Applier, micros int64, env *msgs.Envelope) (msgs.Answer, bool, error) {
+	if env.IdempotencyKey == nil {
+		return msgs.Answer{}, false, nil
+	}
+	key, fingerprint := identity(t, env)
+	m, found, err := a.window.FindRetry(a.image, key, fingerprint, micros)
+	return msgs.Answer{Seq: m.Seq, Outcome: msgs.Duplicate, Replies: m.Replies, RepliesLost: m.Lost}, found, err
 }
 
 // send executes one prepared request as an epoch of its own.
@@ -82,6 +101,9 @@ func (b *bench) send(r *msgs.Request) (msgs.Answer, error) {
 }
 
 func (b *bench) commit(env msgs.Envelope) (msgs.Answer, error) {
+	if answer, found, err := known(b.t, b.a, b.micros, &env); found || err != nil {
+		return answer, err
+	}
 	r, err := b.prepare(env)
 	if err != nil {
 		return msgs.Answer{}, err
@@ -129,6 +151,72 @@ func TestARetryIsADuplicateWithTheSeqOfTheOriginal(t *testing.T) {
 	require.ErrorIs(t, err, errs.ErrIdempotencyMismatch)
 	require.ErrorContains(t, err, "idempotency key reuse with different request")
 	b.requireKeyed(msgs.Applied, 4, 2, set("k", "a")) // another key is another request
+}
+
+// The lookup depends on nothing that a request names.
+func TestARetryIsKnownWhenWhatItNamesIsNoMore(t *testing.T) {
+	b := newBench(t, Window{Commits: 10})
+	stale, err := b.prepare(msgs.Envelope{IdempotencyKey: &msgs.IdempotencyKey{1}, Mutations: []msgs.Mutation{insert(1)}})
+	require.NoError(t, err)
+	b.requireKeyed(msgs.Applied, 2, 1, insert(1))
+	b.must(define(catalog.DropTable{Project: "p", Scope: "app", Table: "t"}))
+	b.requireKeyed(msgs.Duplicate, 2, 1, insert(1)) // found in the published image
+	answer, err := b.send(stale)                    // and at the commit point
+	require.NoError(t, err)
+	require.Equal(t, msgs.Duplicate, answer.Outcome)
+	_, err = b.keyed(2, insert(1))
+	require.ErrorIs(t, err, errs.ErrTableNotFound)
+}
+
+func TestADuplicateTellsWhatTheOriginalTold(t *testing.T) {
+	b := newBench(t, Window{Commits: 10})
+	b.must(insert(1), insert(2))
+	add := msgs.KvArithmetic{Scope: app, Key: []byte("n"), Width: msgs.Width64, Amount: *uint256.NewInt(5)}
+	claim := msgs.UpdateRows{
+		Selection: msgs.Selection{Table: table, Where: query.IsNull("a"), Limit: 1},
+		Set:       []query.Assignment{query.Assign("a", query.Lit(7))}, Return: true,
+	}
+	drop := msgs.DeleteRows{Selection: msgs.Selection{Table: table, Where: query.Eq("id", 2)}, Return: true}
+	first, err := b.keyed(1, add, claim, drop)
+	require.NoError(t, err)
+	require.Len(t, first.Replies, 3)
+	b.must(add, remove(1))
+	again, err := b.keyed(1, add, claim, drop)
+	require.NoError(t, err)
+	require.Equal(t, msgs.Duplicate, again.Outcome)
+	require.Equal(t, first.Replies, again.Replies)
+	require.False(t, again.RepliesLost)
+}
+
+func TestRepliesTooLongToBeKeptAreLostAndSaidToBe(t *testing.T) {
+	many := make([]msgs.Reply, 1000)
+	for i := range many {
+		many[i] = msgs.Reply{Mutation: i, Value: value.Text(strings.Repeat("x", 100))}
+	}
+	kept := appendReplies(nil, many)
+	require.Less(t, len(kept), 10)
+	replies, lost, err := parseReplies(kept)
+	require.NoError(t, err)
+	require.Empty(t, replies)
+	require.True(t, lost)
+}
+
+func TestChecksAloneTakeNoCommit(t *testing.T) {
+	b := newBench(t, Window{Commits: 10})
+	b.must(set("k", "v"))
+	before := b.a.image
+	holds := msgs.PostflightCheck{Assertions: []msgs.Assertion{msgs.KeyExists{Scope: app, Key: []byte("k"), Expected: true}}}
+	for range 2 {
+		answer, err := b.keyed(1, holds, holds)
+		require.NoError(t, err)
+		require.Equal(t, msgs.Checked, answer.Outcome)
+		require.EqualValues(t, 2, answer.Seq, "the commit it was checked on")
+	}
+	b.must(msgs.KvDel{Scope: app, Key: []byte("k")})
+	_, err := b.keyed(1, holds)
+	require.ErrorIs(t, err, errs.ErrAssertionFailed)
+	require.EqualValues(t, 3, b.a.image.Seq())
+	require.Zero(t, before.Len(catalog.SpaceIdempotency), "a check is never remembered")
 }
 
 func TestOnlySuccessIsRemembered(t *testing.T) {

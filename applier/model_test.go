@@ -1,7 +1,6 @@
 package applier
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -76,6 +75,11 @@ const (
 	opDelete
 	opEvent
 	opCheck
+	opSelect // update, or delete, rows by a condition
+	opCell
+	opSigned
+	opCounter
+	opGuarded
 	opCreateScope
 	opDropScope
 	opCreateTable
@@ -104,6 +108,9 @@ type op struct {
 	flag   bool
 	policy int
 	checks []check
+	// conflict is what an insert does with a row that is there.
+	conflict conflictKind
+	inner    []op // the one of a guarded
 }
 
 type checkKind int
@@ -173,14 +180,19 @@ func (m *model) bindChecks(list []check) errs.Code {
 // bind returns why an operation makes no sense for the schema, whatever the data.
 func (m *model) bind(o op) errs.Code {
 	switch o.kind {
-	case opSet, opUnset, opAdd, opEvent:
+	case opSet, opUnset, opAdd, opEvent, opSigned, opCounter:
 		_, code := m.scope(o.scope)
 		return code
 	case opCheck:
 		return m.bindChecks(o.checks)
-	case opUpdate, opDelete:
+	case opUpdate, opDelete, opSelect, opCell:
 		_, code := m.table(o.scope, o.table)
 		return code
+	case opGuarded:
+		if code := m.bindChecks(o.checks); code != "" {
+			return code
+		}
+		return m.bind(o.inner[0])
 	case opWrite:
 		if _, code := m.table(o.scope, o.table); code != "" {
 			return code
@@ -307,8 +319,11 @@ func (m *model) apply(o op, events map[string]bool) errs.Code {
 	case opWrite:
 		t := s.tables[o.table]
 		for _, r := range o.rows {
-			if _, ok := t.rows[r.id.n]; ok && !o.flag {
-				return errs.CodeDuplicatePrimaryKey
+			if old, ok := t.rows[r.id.n]; ok && !o.flag {
+				if code := m.resolve(o, r, old); code != "" {
+					return code
+				}
+				continue
 			}
 			if code := m.put(o, r.id.n, modelRow{r.u, r.a, m.seq}); code != "" {
 				return code
@@ -341,6 +356,19 @@ func (m *model) apply(o op, events map[string]bool) errs.Code {
 		if !m.holdAll(o.checks) {
 			return errs.CodeAssertionFailed
 		}
+	case opSelect:
+		return m.selection(o)
+	case opCell:
+		return m.cell(o)
+	case opSigned:
+		return m.signed(o)
+	case opCounter:
+		return m.counter(o)
+	case opGuarded:
+		if !m.holdAll(o.checks) {
+			return errs.CodeAssertionFailed
+		}
+		return m.apply(o.inner[0], events)
 	}
 	return ""
 }
@@ -369,31 +397,24 @@ func (m *model) put(o op, id int64, r modelRow) errs.Code {
 	return ""
 }
 
-// number is the stored form of a number.
-func number(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, n)) }
-
-func (m *model) arithmetic(o op) errs.Code {
-	e, ok := m.scopes[o.scope].keys[o.key]
-	var current uint64
-	switch {
-	case !ok && o.policy&1 != 0, ok && len(e.val) != 8:
-		return errs.CodeValidation
-	case ok:
-		current = binary.BigEndian.Uint64([]byte(e.val))
-	}
-	switch {
-	case !o.flag:
-		m.set(o.scope, o.key, number(current+o.n))
-	case o.n <= current:
-		m.set(o.scope, o.key, number(current-o.n))
-	case o.policy&2 == 0:
-		return errs.CodeUnderflow
-	}
-	return ""
-}
-
 func (m *model) holdAll(list []check) bool {
 	return !slices.ContainsFunc(list, func(c check) bool { return !m.holds(c) })
+}
+
+// checkOnly is what becomes of a request that only checks.
+func (m *model) checkOnly(q request) errs.Code {
+	if code := m.bindChecks(q.checks); code != "" {
+		return code
+	}
+	if !m.holdAll(q.checks) {
+		return errs.CodeAssertionFailed
+	}
+	for _, o := range q.ops {
+		if code := m.apply(o, nil); code != "" {
+			return code
+		}
+	}
+	return ""
 }
 
 func (m *model) holds(c check) bool {

@@ -30,12 +30,16 @@ type request struct {
 }
 
 // body tells requests apart that ask different things.
-func (q request) body() string {
-	var mutations []msgs.Mutation
+func (q request) body() [32]byte {
+	env := msgs.Envelope{Assertions: assertions(q.checks)}
 	for _, o := range q.ops {
-		mutations = append(mutations, o.mutation())
+		env.Mutations = append(env.Mutations, o.mutation())
 	}
-	return fmt.Sprintf("%#v %#v", mutations, assertions(q.checks))
+	body, err := executor.Fingerprint(&env)
+	if err != nil {
+		panic(err) // there is no such request
+	}
+	return body
 }
 
 // read is something that a request was decided on, at a snapshot. A table of ""
@@ -49,11 +53,11 @@ type read struct {
 	exact        bool // tell the entry's own version instead of the snapshot's
 }
 
-// remembered is what the model knows of an idempotency key.
-type remembered struct {
+// memory is what the model knows of an idempotency key.
+type memory struct {
 	seq    uint64
 	micros int64
-	body   string
+	body   [32]byte
 }
 
 // rig runs the same requests through an applier and the model.
@@ -63,7 +67,7 @@ type rig struct {
 	a       *Applier
 	m       *model
 	history map[uint64]*model
-	keyed   map[byte]remembered
+	keyed   map[byte]memory
 	past    []request
 	micros  int64
 	log     []msgs.Changeset
@@ -78,7 +82,7 @@ func newRig(t require.TestingT, seed uint64) *rig {
 	r := &rig{
 		Rand: rand.New(rand.NewPCG(seed, 1)), t: t,
 		a: New(x, testWindow, w, w.Freeze()),
-		m: &model{scopes: map[string]*modelScope{}, touched: map[string]uint64{}}, history: map[uint64]*model{}, keyed: map[byte]remembered{}, answers: map[string]int{},
+		m: &model{scopes: map[string]*modelScope{}, touched: map[string]uint64{}}, history: map[uint64]*model{}, keyed: map[byte]memory{}, answers: map[string]int{},
 	}
 	r.keepHistory()
 	setup := r.prepare(msgs.Envelope{Mutations: []msgs.Mutation{msgs.Define{Statement: catalog.CreateProject{Project: "p"}}}})
@@ -118,8 +122,7 @@ func (r *rig) tryPrepare(env msgs.Envelope) (*msgs.Request, error) {
 	}
 	q.Ticket = msgs.NewTicket(nil, 0)
 	if env.IdempotencyKey != nil {
-		q.Idempotency = record.IdempotencyKey("", false, *env.IdempotencyKey)
-		q.Fingerprint = executor.Fingerprint(&env)
+		q.Idempotency, q.Fingerprint = identity(r.t, &env)
 	}
 	return q, nil
 }
@@ -156,8 +159,20 @@ func (r *rig) op() op {
 		row.id.null = r.IntN(100) == 0
 		o.rows = append(o.rows, row)
 	}
-	if o.kind == opCheck {
+	o.conflict = conflictKind(r.IntN(2 * int(conflictUpdates)))
+	if o.conflict > conflictUpdates {
+		o.conflict = conflictFails
+	}
+	switch o.kind {
+	case opCheck:
 		o.checks = r.checks(2)
+	case opGuarded:
+		o.checks = r.checks(1)
+		inner := r.op()
+		for inner.kind == opCheck || inner.kind == opGuarded || inner.definition() {
+			inner = r.op()
+		}
+		o.inner = []op{inner}
 	}
 	return o
 }
@@ -324,7 +339,7 @@ func (r *rig) preparation(q request) errs.Code {
 			return code
 		}
 		if o.definition() {
-			if code := schema.define(o, false); code != "" && q.key == 0 {
+			if code := schema.define(o, false); code != "" {
 				return code
 			}
 		}
@@ -334,20 +349,28 @@ func (r *rig) preparation(q request) errs.Code {
 
 // outcome is the answer to one request.
 type outcome struct {
-	code      errs.Code
-	seq       uint64
-	duplicate bool
+	code errs.Code
+	seq  uint64
+	kind msgs.Outcome
+}
+
+// remembers is the model of a lookup by idempotency key.
+func (r *rig) remembers(q request) (answer outcome, known bool) {
+	old, ok := r.keyed[q.key]
+	switch {
+	case q.key == 0 || !ok, r.m.seq-old.seq >= testWindow.Commits, r.micros-old.micros > testWindow.Age.Microseconds():
+		return answer, false
+	case old.body != q.body():
+		return outcome{code: errs.CodeIdempotencyMismatch}, true
+	}
+	return outcome{seq: old.seq, kind: msgs.Duplicate}, true
 }
 
 // execute is the model of one request in the pipeline. The engine's answer
 // decides where a conflict is allowed but not required.
 func (r *rig) execute(q request, got outcome) outcome {
-	if old, ok := r.keyed[q.key]; ok && q.key > 0 &&
-		r.m.seq-old.seq < testWindow.Commits && r.micros-old.micros <= testWindow.Age.Microseconds() {
-		if old.body != q.body() {
-			return outcome{code: errs.CodeIdempotencyMismatch}
-		}
-		return outcome{seq: old.seq, duplicate: true}
+	if answer, known := r.remembers(q); known {
+		return answer
 	}
 	for _, d := range q.reads {
 		must, may := d.judge(r.history[d.snapshot], r.m)
@@ -356,6 +379,12 @@ func (r *rig) execute(q request, got outcome) outcome {
 		}
 	}
 	trial := r.m.clone()
+	if !slices.ContainsFunc(q.ops, func(o op) bool { return o.kind != opCheck }) {
+		if code := trial.checkOnly(q); code != "" {
+			return outcome{code: code}
+		}
+		return outcome{seq: r.m.seq, kind: msgs.Checked}
+	}
 	trial.seq++
 	if code := trial.bindChecks(q.checks); code != "" {
 		return outcome{code: code}
@@ -372,7 +401,7 @@ func (r *rig) execute(q request, got outcome) outcome {
 	r.m = trial
 	r.keepHistory()
 	if q.key > 0 {
-		r.keyed[q.key] = remembered{r.m.seq, r.micros, q.body()}
+		r.keyed[q.key] = memory{r.m.seq, r.micros, q.body()}
 	}
 	return outcome{seq: r.m.seq}
 }
@@ -392,7 +421,17 @@ func (r *rig) send(batch []request) {
 	e := &msgs.Epoch{Micros: r.micros}
 	var sent []request
 	for _, q := range batch {
-		prepared, err := r.tryPrepare(r.envelope(q))
+		env := r.envelope(q)
+		want, inWindow := r.remembers(q)
+		got, found, err := known(r.t, r.a, r.micros, &env)
+		require.Equal(r.t, want.code, errs.CodeOf(err))
+		require.Equal(r.t, inWindow && err == nil, found)
+		if inWindow {
+			r.answers["known"]++
+			require.Equal(r.t, want.seq, got.Seq)
+			continue
+		}
+		prepared, err := r.tryPrepare(env)
 		require.Equal(r.t, r.preparation(q), errs.CodeOf(err), "%+v: %v", q, err)
 		if err != nil {
 			r.answers["refused"]++
@@ -409,18 +448,17 @@ func (r *rig) send(batch []request) {
 			got[a.Ticket] = outcome{code: errs.CodeOf(a.Err)}
 			continue
 		}
-		got[a.Ticket] = outcome{seq: a.Seq, duplicate: a.Outcome == msgs.Duplicate}
+		got[a.Ticket] = outcome{seq: a.Seq, kind: a.Outcome}
 	}
 	first := r.m.seq
 	for i, q := range sent {
 		answer, ok := got[requests[i].Ticket]
 		require.True(r.t, ok, "every request is answered")
 		require.Equal(r.t, r.execute(q, answer), answer, "%+v", q)
-		switch {
-		case answer.duplicate:
-			r.answers["duplicate"]++
-		default:
+		if answer.kind == msgs.Applied {
 			r.answers[string(answer.code)]++
+		} else {
+			r.answers[answer.kind.String()]++
 		}
 	}
 	for i, set := range e.Sets {
@@ -503,8 +541,8 @@ func TestRandomEnvelopesBehaveAsInTheModel(t *testing.T) {
 	if testing.Short() {
 		return // too few cases to be sure of meeting every answer
 	}
-	for _, k := range []string{"", "refused", "duplicate", "conflict", "assertion_failed", "idempotency_mismatch",
-		"duplicate_primary_key", "unique_violation", "row_not_found", "underflow"} {
+	for _, k := range []string{"", "refused", "known", "duplicate", "checked", "conflict", "assertion_failed", "idempotency_mismatch",
+		"duplicate_primary_key", "unique_violation", "row_not_found", "underflow", "overflow", "validation"} {
 		require.Positive(t, answers[k], "the test never saw %q", k)
 	}
 }

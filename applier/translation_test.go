@@ -8,6 +8,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/query"
 	"github.com/empyrealapp/aedb-go/value"
 )
 
@@ -57,7 +58,40 @@ func (o op) mutation() msgs.Mutation {
 			}
 			m.Rows = append(m.Rows, row)
 		}
+		if !o.flag {
+			m.OnConflict = o.onConflict()
+		}
 		return m
+	case opSelect:
+		where := query.IsNull("a")
+		if !o.value.null {
+			where = query.Gte("a", o.value.n)
+		}
+		selection := msgs.Selection{Table: tableOf(o.scope, o.table), Where: where, Backward: o.policy&1 != 0, Limit: int(o.n)}
+		if o.flag {
+			return msgs.DeleteRows{Selection: selection}
+		}
+		return msgs.UpdateRows{Selection: selection, Set: []query.Assignment{query.Assign(o.column, query.Lit(o.id))}}
+	case opCell:
+		m := msgs.CellArithmetic{Table: tableOf(o.scope, o.table), Key: pk, Column: o.column, Amount: value.Int(int64(o.n))}
+		if o.flag {
+			m.Op = msgs.ArithmeticSub
+		}
+		return m
+	case opSigned:
+		m := msgs.KvAddSigned{
+			Scope: scopeOf(o.scope), Key: []byte(o.key), Delta: o.delta(), OnMissing: msgs.MissingPolicy(o.policy & 1),
+		}
+		if o.policy&2 != 0 {
+			m.Least = new(int64)
+		}
+		return m
+	case opCounter:
+		return msgs.CounterAdd{
+			Scope: scopeOf(o.scope), Key: []byte(o.key), Amount: o.n, Shards: o.shards(), Hint: uint32(o.id),
+		}
+	case opGuarded:
+		return msgs.Guarded{If: assertions(o.checks), Do: o.inner[0].mutation()}
 	case opUpdate:
 		return msgs.UpdateFields{
 			Table: tableOf(o.scope, o.table), Key: pk, Fields: []msgs.Field{{Column: o.column, Value: o.value.value()}},
@@ -70,6 +104,20 @@ func (o op) mutation() msgs.Mutation {
 		return msgs.PostflightCheck{Assertions: assertions(o.checks)}
 	}
 	return msgs.Define{Statement: o.statement()}
+}
+
+func (o op) onConflict() *msgs.OnConflict {
+	switch o.conflict {
+	case conflictKeeps:
+		return &msgs.OnConflict{}
+	case conflictMerges:
+		return &msgs.OnConflict{Action: msgs.ConflictMerge, Columns: []string{"id"}}
+	case conflictUpdates:
+		return &msgs.OnConflict{
+			Action: msgs.ConflictUpdate, Set: []query.Assignment{query.Assign(o.column, query.Proposed("a"))},
+		}
+	}
+	return nil
 }
 
 func (o op) statement() catalog.Statement {

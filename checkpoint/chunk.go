@@ -134,7 +134,7 @@ func consumeEntry(data []byte) (key, value []byte, version uint64, rest []byte, 
 
 // visitEntries decodes the entries of a chunk and checks their order and number.
 // All keys must be below limit, unless that is nil.
-func (c *Chunk) visitEntries(raw []byte, maxVersion uint64, limit []byte, visit func(key, value []byte, version uint64) error) error {
+func (c *Chunk) visitEntries(raw []byte, h *Header, limit []byte, visit func(key, value []byte, version uint64) error) error {
 	var last []byte
 	for i := range c.Entries {
 		key, value, version, rest, err := consumeEntry(raw)
@@ -147,8 +147,9 @@ func (c *Chunk) visitEntries(raw []byte, maxVersion uint64, limit []byte, visit 
 			return errs.New(errs.CodeDecode, "the first key is not what the directory says")
 		case i > 0 && bytes.Compare(key, last) <= 0:
 			return errs.New(errs.CodeDecode, "the keys do not ascend")
-		case version > maxVersion:
-			return errs.New(errs.CodeDecode, "an entry of commit %d in the checkpoint of commit %d", version, maxVersion)
+		}
+		if err := h.checkEntry(value, version); err != nil {
+			return err
 		}
 		if err := visit(key, value, version); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 // firstInformativeField refuse the file, those from there on may be skipped.
 const (
 	directoryChunk protowire.Number = 1 // bytes, one for each chunk in order
+	directoryDelta protowire.Number = 2 // bytes, once, in a delta; see delta.go
 
 	entrySpace    protowire.Number = 1 // varint
 	entryEntries  protowire.Number = 2 // varint
@@ -39,7 +40,7 @@ const (
 )
 
 // appendDirectory appends the directory as a chunk of space 0, not compressed.
-func appendDirectory(dst []byte, chunks []Chunk, seal *seal) ([]byte, error) {
+func appendDirectory(dst []byte, chunks []Chunk, d delta, seal *seal) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, make([]byte, prefixSize)...)
 	var entry []byte
@@ -59,6 +60,10 @@ func appendDirectory(dst []byte, chunks []Chunk, seal *seal) ([]byte, error) {
 		entry = protowire.AppendBytes(entry, c.digest[:])
 		dst = protowire.AppendTag(dst, directoryChunk, protowire.BytesType)
 		dst = protowire.AppendBytes(dst, entry)
+	}
+	if d.base.Seq != 0 {
+		dst = protowire.AppendTag(dst, directoryDelta, protowire.BytesType)
+		dst = protowire.AppendBytes(dst, appendDelta(nil, d))
 	}
 	body := len(dst) - start - prefixSize
 	if int64(body) > maxDirectoryBytes-keys.TagBytes {
@@ -94,46 +99,51 @@ func sumFile(header, directory []byte) Digest {
 // the file. It checks that the chunks fill the space between the header, which ends
 // at start, and the directory, ascend, and declare no impossible sizes. The keys
 // alias data.
-func parseDirectory(data []byte, start, offset int64) ([]Chunk, error) {
+func parseDirectory(data []byte, start, offset int64) (chunks []Chunk, d delta, err error) {
 	body := data[prefixSize:]
 	if binary.LittleEndian.Uint64(data[chunkSpace:]) != 0 ||
 		uint64(binary.LittleEndian.Uint32(data[chunkPacked:])) != uint64(len(body)) {
-		return nil, errs.New(errs.CodeDecode, "the directory has a malformed prefix")
+		return nil, d, errs.New(errs.CodeDecode, "the directory has a malformed prefix")
 	}
-	var chunks []Chunk
 	next := start
 	for len(body) > 0 {
 		number, kind, value, n, err := consumeField(body)
 		if err != nil {
-			return nil, err
+			return nil, d, err
 		}
 		body = body[n:]
+		if number == directoryDelta && kind == protowire.BytesType {
+			if d, err = parseDelta(value.bytes); err != nil {
+				return nil, d, err
+			}
+			continue
+		}
 		if number != directoryChunk || kind != protowire.BytesType {
 			if err := skip(number, "directory"); err != nil {
-				return nil, err
+				return nil, d, err
 			}
 			continue
 		}
 		c, err := parseChunk(value.bytes)
 		if err != nil {
-			return nil, err
+			return nil, d, err
 		}
 		if len(chunks) > 0 {
 			if last := &chunks[len(chunks)-1]; c.Space < last.Space ||
 				c.Space == last.Space && bytes.Compare(c.FirstKey, last.FirstKey) <= 0 {
-				return nil, errs.New(errs.CodeDecode, "chunk %d does not ascend", len(chunks))
+				return nil, d, errs.New(errs.CodeDecode, "chunk %d does not ascend", len(chunks))
 			}
 		}
 		c.offset = next
 		if next = c.end(); next > offset {
-			return nil, errs.New(errs.CodeDecode, "chunk %d runs into the directory", len(chunks))
+			return nil, d, errs.New(errs.CodeDecode, "chunk %d runs into the directory", len(chunks))
 		}
 		chunks = append(chunks, c)
 	}
 	if next != offset || uint64(binary.LittleEndian.Uint32(data[chunkEntries:])) != uint64(len(chunks)) {
-		return nil, errs.New(errs.CodeDecode, "%d chunks up to %d leave a gap before the directory at %d", len(chunks), next, offset)
+		return nil, d, errs.New(errs.CodeDecode, "%d chunks up to %d leave a gap before the directory at %d", len(chunks), next, offset)
 	}
-	return chunks, nil
+	return chunks, d, nil
 }
 
 // parseChunk decodes what the directory says of one chunk.

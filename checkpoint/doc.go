@@ -1,5 +1,6 @@
 // Package checkpoint reads and writes checkpoints: the whole state of a store at
-// one commit seq, as a file of compressed chunks.
+// one commit seq, as a file of compressed chunks, or as a chain of such files: a
+// full one, and then deltas, each with what has changed since the file before.
 //
 // Invariants:
 //
@@ -12,7 +13,9 @@
 //  3. Entries ascend by space, then by key, without repetition, within a chunk
 //     and from chunk to chunk. A chunk holds entries of one space.
 //  4. Chunks stand alone: they can be decoded in any order and in parallel.
-//  5. An encrypted checkpoint is verified without its key: digests are of what is
+//  5. A delta names the digest of what it builds on, so the digest of a checkpoint
+//     covers every byte of its chain.
+//  6. An encrypted checkpoint is verified without its key: digests are of what is
 //     stored.
 //
 // The layout is described byte by byte in docs/format.md.

@@ -19,6 +19,7 @@ type forged struct {
 	header []byte
 	chunks []Chunk
 	blocks []byte
+	delta  delta
 }
 
 func forge() *forged { return &forged{header: appendHeader(nil, Header{Seq: 10})} }
@@ -35,7 +36,7 @@ func (f *forged) chunk(space uint64, entries, raw int, packed []byte, firstKey s
 func (f *forged) file(t require.TestingT) []byte {
 	out := append(slices.Clone(f.header), f.blocks...)
 	at := len(out)
-	out, err := appendDirectory(out, f.chunks, nil)
+	out, err := appendDirectory(out, f.chunks, f.delta, nil)
 	require.NoError(t, err)
 	return appendTrailer(out, int64(at), sumFile(f.header, out[at:]))
 }
@@ -115,6 +116,37 @@ func TestForgedDirectoryMustMatchTheChunks(t *testing.T) {
 	}
 }
 
+func TestForgedDeltasAreRefusedThoughTheirDigestsFit(t *testing.T) {
+	forgeDelta := func(base uint64, dropped ...msgs.SpaceID) *forged {
+		f := forge()
+		f.header = appendHeader(nil, Header{Seq: 10, Features: featureDelta})
+		f.delta = delta{Base{Seq: base}, dropped}
+		return f
+	}
+	entry := func(value string, version uint64) []byte {
+		return appendEntry(nil, []byte("k"), []byte(value), version)
+	}
+	with := func(f *forged, entry []byte) *forged { return f.chunk(64, 1, len(entry), pack(entry), "k") }
+	require.NoError(t, decodeFile(t, with(forgeDelta(5, 3, 64), entry("v", 6)).file(t)))
+	require.NoError(t, decodeFile(t, with(forgeDelta(5), entry("", 0)).file(t)))
+	unmarked := forgeDelta(5)
+	unmarked.header = appendHeader(nil, Header{Seq: 10})
+	for name, f := range map[string]*forged{
+		"a deletion with a value":    with(forgeDelta(5), entry("v", 0)),
+		"an entry of the base":       with(forgeDelta(5), entry("v", 5)),
+		"an entry of the future":     with(forgeDelta(5), entry("v", 11)),
+		"a base that is not below":   forgeDelta(10),
+		"no base":                    forgeDelta(0),
+		"dropped spaces descend":     forgeDelta(5, 64, 3),
+		"space 0 dropped":            forgeDelta(5, 0),
+		"a delta that is not marked": unmarked,
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.ErrorIs(t, decodeFile(t, f.file(t)), errs.ErrDecode)
+		})
+	}
+}
+
 func TestForgedHeaderOfANewerFormatIsUnavailable(t *testing.T) {
 	for name, spoil := range map[string]func([]byte){
 		"version": func(h []byte) { h[headerVersion]++ },
@@ -152,6 +184,10 @@ func FuzzCheckpoint(f *testing.F) {
 	whole := forge().chunk(64, 1, len(one), pack(one), "k").file(f)
 	f.Add(whole, uint8(0))
 	f.Add(whole, uint8(1))
+	onTop := forge()
+	onTop.header = appendHeader(nil, Header{Seq: 10, Features: featureDelta})
+	onTop.delta = delta{Base{Seq: 2}, []msgs.SpaceID{3, 64}}
+	f.Add(onTop.chunk(64, 1, len(one), pack(one), "k").file(f), uint8(1))
 	f.Add(one, uint8(2))
 	f.Add(pack(one), uint8(3))
 	f.Fuzz(func(t *testing.T, data []byte, mode uint8) {

@@ -14,7 +14,7 @@ const (
 
 	headerMagic   = "AEDBCKP\x00"
 	headerSize    = 60
-	knownFeatures = featureEncrypted
+	knownFeatures = featureEncrypted | featureDelta
 )
 
 // Offsets of the fields of the header.
@@ -44,6 +44,9 @@ type Header struct {
 	// Micros is the time of commit Seq in microseconds since the Unix epoch: no
 	// clock is read for a checkpoint, so equal states give equal files.
 	Micros int64
+	// Base is what a delta builds on; the zero Base makes the checkpoint a full one.
+	// It stands in the directory, not in the header of the file.
+	Base Base
 }
 
 func appendHeader(dst []byte, h Header) []byte {

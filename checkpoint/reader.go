@@ -25,6 +25,7 @@ type Reader struct {
 	seal    *seal // nil if it is not encrypted
 	chunks  []Chunk
 	spaces  []Space
+	dropped []msgs.SpaceID
 	decoder *zstd.Decoder
 	buffers sync.Pool // of *buffers
 }
@@ -109,11 +110,16 @@ func (r *Reader) load(ring *keys.Ring) error {
 			return err
 		}
 	}
-	chunks := int(binary.LittleEndian.Uint32(directory[chunkEntries:]))
-	if directory, err = r.seal.open(directory, chunks); err != nil {
+	number := int(binary.LittleEndian.Uint32(directory[chunkEntries:]))
+	if directory, err = r.seal.open(directory, number); err != nil {
 		return errs.Wrap(errs.CodeOf(err), err, "the directory at offset %d", offset)
 	}
-	if r.chunks, err = parseDirectory(directory, start, offset); err != nil {
+	chunks, delta, err := parseDirectory(directory, start, offset)
+	if err != nil {
+		return err
+	}
+	r.chunks, r.header.Base, r.dropped = chunks, delta.base, delta.dropped
+	if err := r.header.checkBase(); err != nil {
 		return err
 	}
 	r.sumSpaces()
@@ -155,10 +161,10 @@ func (r *Reader) Chunks() []Chunk { return r.chunks }
 func (r *Reader) Spaces() []Space { return r.spaces }
 
 // DecodeChunk reads chunk i of Chunks, checks it, and calls visit for each entry
-// in order. The slices are valid during the call of visit only. An error of
-// visit is returned as it is; damage is errs.CodeDecode, and may be noticed after
-// visit was called for the entries before it. The other errors are those of
-// OpenSealed.
+// in order; in a delta, version 0 stands for the deletion of a key. The slices are
+// valid during the call of visit only. An error of visit is returned as it is;
+// damage is errs.CodeDecode, and may be noticed after visit was called for the
+// entries before it. The other errors are those of OpenSealed.
 func (r *Reader) DecodeChunk(i int, visit func(key, value []byte, version uint64) error) error {
 	c := &r.chunks[i]
 	b, _ := r.buffers.Get().(*buffers)
@@ -194,7 +200,7 @@ func (r *Reader) DecodeChunk(i int, visit func(key, value []byte, version uint64
 		limit = r.chunks[next].FirstKey
 	}
 	var visitErr error
-	err = c.visitEntries(raw, r.header.Seq, limit, func(key, value []byte, version uint64) error {
+	err = c.visitEntries(raw, &r.header, limit, func(key, value []byte, version uint64) error {
 		visitErr = visit(key, value, version)
 		return visitErr
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"runtime"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -36,7 +37,8 @@ func Write(ctx context.Context, fsys vfs.FS, dir string, h Header, concurrency i
 }
 
 // WriteSealed makes a checkpoint of commit h.Seq durable in dir, in place of one of
-// the same seq. It is encrypted if sealing says so. It calls fill once, on its own goroutine, to add the entries.
+// the same seq: a delta if h names a base, or else a full one, and encrypted if
+// sealing says so. It calls fill once, on its own goroutine, to add the entries.
 //
 // Chunks are compressed by up to concurrency goroutines, which end before Write
 // does; 1 or less compresses between the calls of Add. Memory is bounded by a
@@ -46,6 +48,12 @@ func Write(ctx context.Context, fsys vfs.FS, dir string, h Header, concurrency i
 // name was added, unless the error came from making the name durable. What was
 // written is left under its temporary name only if it cannot be removed.
 func WriteSealed(ctx context.Context, fsys vfs.FS, dir string, h Header, sealing keys.Sealing, concurrency int, fill func(*Writer) error) (Info, error) {
+	if h.Base.Seq != 0 {
+		h.Features |= featureDelta
+	}
+	if err := h.checkBase(); err != nil {
+		return Info{}, errs.Wrap(errs.CodeEncode, err, "checkpoint %d", h.Seq)
+	}
 	if unknown := h.Features &^ knownFeatures; unknown != 0 {
 		return Info{}, errs.New(errs.CodeEncode, "checkpoint %d has unknown features %#x", h.Seq, unknown)
 	}
@@ -87,7 +95,7 @@ func writeFile(ctx context.Context, f vfs.File, h Header, sealing keys.Sealing, 
 	if err != nil {
 		return Info{}, err
 	}
-	w := &Writer{ctx: ctx, file: f, encoder: encoder, seal: seal, seq: h.Seq, concurrency: concurrency}
+	w := &Writer{ctx: ctx, file: f, encoder: encoder, seal: seal, header: h, concurrency: concurrency}
 	defer w.wait()
 	if err := w.write(header); err != nil {
 		return Info{}, err
@@ -100,7 +108,7 @@ func writeFile(ctx context.Context, f vfs.File, h Header, sealing keys.Sealing, 
 		return Info{}, err
 	}
 	at := w.offset
-	directory, err := appendDirectory(nil, w.chunks, seal)
+	directory, err := appendDirectory(nil, w.chunks, delta{h.Base, w.dropped}, seal)
 	if err != nil {
 		return Info{}, err
 	}
@@ -108,8 +116,8 @@ func writeFile(ctx context.Context, f vfs.File, h Header, sealing keys.Sealing, 
 	if err := w.write(appendTrailer(directory, at, digest)); err != nil {
 		return Info{}, err
 	}
-	if err := f.Sync(); err != nil {
-		return Info{}, errs.Wrap(errs.CodeIO, err, "sync the checkpoint of commit %d", h.Seq)
+	if err := w.sync(); err != nil {
+		return Info{}, err
 	}
 	info := Info{Size: w.offset, Digest: digest}
 	for i := range w.chunks {
@@ -126,12 +134,14 @@ type Writer struct {
 	file        vfs.File
 	encoder     *zstd.Encoder
 	seal        *seal // nil if it is not encrypted
-	seq         uint64
+	header      Header
 	concurrency int
 
 	offset  int64
-	chunks  []Chunk  // written
-	begun   int      // chunks handed on, written or not
+	synced  int64   // bytes that were synced on the way
+	chunks  []Chunk // written
+	begun   int     // chunks handed on, written or not
+	dropped []msgs.SpaceID
 	lastKey []byte   // of the last entry added
 	current *block   // being filled
 	pending []*block // being compressed, in the order of the file
@@ -159,6 +169,10 @@ func (w *Writer) Add(space msgs.SpaceID, key, value []byte, version uint64) erro
 	if w.err != nil {
 		return w.err
 	}
+	if version == 0 && w.header.Base.Seq != 0 {
+		w.err = errs.New(errs.CodeEncode, "an entry of no commit in a delta")
+		return w.err
+	}
 	w.err = w.add(space, key, value, version)
 	return w.err
 }
@@ -171,8 +185,8 @@ func (w *Writer) add(space msgs.SpaceID, key, value []byte, version uint64) erro
 	if space == 0 || space < last || space == last && bytes.Compare(key, w.lastKey) <= 0 {
 		return errs.New(errs.CodeEncode, "an entry of space %d does not follow the one before it, of space %d", space, last)
 	}
-	if version > w.seq {
-		return errs.New(errs.CodeEncode, "an entry of commit %d does not belong in the checkpoint of commit %d", version, w.seq)
+	if err := w.header.checkEntry(value, version); err != nil {
+		return errs.Wrap(errs.CodeEncode, err, "an entry does not belong in the checkpoint")
 	}
 	if c := &w.current.chunk; c.Entries > 0 && (space != c.Space || len(w.current.raw) >= chunkBytes) {
 		if err := w.flush(); err != nil {
@@ -267,15 +281,40 @@ func (w *Writer) writeBlock(b *block) error {
 		return err
 	}
 	w.chunks = append(w.chunks, b.chunk)
+	if err := w.makeWay(); err != nil {
+		return err
+	}
 	if cap(b.raw)+cap(b.out) <= keptBufferBytes {
 		w.free = append(w.free, b)
 	}
 	return nil
 }
 
+// syncBytes is how much of a checkpoint the disk may owe.
+const syncBytes = 1 << 20
+
+// makeWay lets others go on between two chunks: goroutines that are ready to run,
+// and syncs of the log, which would have to wait for all that was written here
+// since it was last synced.
+func (w *Writer) makeWay() error {
+	runtime.Gosched()
+	if w.offset-w.synced < syncBytes {
+		return nil
+	}
+	w.synced = w.offset
+	return w.sync()
+}
+
+func (w *Writer) sync() error {
+	if err := w.file.Sync(); err != nil {
+		return errs.Wrap(errs.CodeIO, err, "sync the checkpoint of commit %d", w.header.Seq)
+	}
+	return nil
+}
+
 func (w *Writer) write(data []byte) error {
 	if _, err := w.file.WriteAt(data, w.offset); err != nil {
-		return errs.Wrap(errs.CodeIO, err, "write the checkpoint of commit %d", w.seq)
+		return errs.Wrap(errs.CodeIO, err, "write the checkpoint of commit %d", w.header.Seq)
 	}
 	w.offset += int64(len(data))
 	return nil

@@ -27,7 +27,8 @@ type Config struct {
 	// Interval since the last checkpoint makes one due if there is anything new;
 	// 0 switches that off.
 	Interval time.Duration
-	// Concurrency is how many goroutines may compress; below 1 stands for 1.
+	// Concurrency is how many goroutines may compress; below 1 stands for 1. Commits
+	// that are made meanwhile have what it leaves of the processors.
 	Concurrency int
 	// Sealing says how checkpoints and manifests are protected.
 	Sealing keys.Sealing
@@ -56,8 +57,11 @@ type Checkpointer struct {
 	retryAt time.Time // before which no attempt is made unasked
 
 	latest atomic.Pointer[state.Image]
-	mu     sync.Mutex // guards stats
-	stats  Stats
+	// written of total entries are in the checkpoint that is being taken; total is 0
+	// while there is none.
+	written, total atomic.Int64
+	mu             sync.Mutex // guards stats
+	stats          Stats
 }
 
 // Stats are the figures of a checkpointer since it was made.
@@ -76,6 +80,9 @@ type Stats struct {
 	Err error
 	// BytesSince is how much the log is known to have grown since.
 	BytesSince int64
+	// Written of Total entries are in the checkpoint that is being taken; both are 0
+	// while there is none.
+	Written, Total int64
 }
 
 // Order is what a step decides.
@@ -171,7 +178,11 @@ func (c *Checkpointer) Latest() *state.Image { return c.latest.Load() }
 func (c *Checkpointer) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stats
+	s := c.stats
+	if s.Total = c.total.Load(); s.Total > 0 {
+		s.Written = min(c.written.Load(), s.Total)
+	}
+	return s
 }
 
 func (c *Checkpointer) seal(segments []msgs.Segment) {

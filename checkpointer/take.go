@@ -21,7 +21,9 @@ type Outcome struct {
 	Err error
 	// Unchanged is true if there was nothing new, and so nothing was written.
 	Unchanged bool
-	// Bytes is the size of the file, Entries what it holds.
+	// Base is the seq of the checkpoint that this one builds on, 0 for a full one.
+	Base uint64
+	// Bytes is the size of the file, Entries what it holds, deletions included.
 	Bytes    int64
 	Entries  uint64
 	Duration time.Duration
@@ -60,42 +62,67 @@ func (c *Checkpointer) Take(ctx context.Context, image *state.Image) Outcome {
 }
 
 func (c *Checkpointer) take(ctx context.Context, image *state.Image, now time.Time, out *Outcome) error {
+	p := c.plan(image)
+	c.written.Store(0)
+	c.total.Store(p.entries)
+	defer c.total.Store(0)
 	// The time in the file is that of the commit, so that equal images give
 	// equal files, and a recovery knows where the time of commits stands.
 	header := checkpoint.Header{
 		KeyEncoding: c.manifest.KeyEncoding, Incarnation: c.manifest.Incarnation,
-		Seq: image.Seq(), Micros: image.Micros(),
+		Seq: image.Seq(), Micros: image.Micros(), Base: p.base,
 	}
 	info, err := checkpoint.WriteSealed(ctx, c.cfg.FS, c.cfg.Dir, header, c.cfg.Sealing, c.cfg.Concurrency, func(w *checkpoint.Writer) error {
-		return fill(w, image)
+		return compare(p.from, image, counted{w, &c.written})
 	})
 	if err != nil {
 		return err
 	}
-	next := c.next(manifest.Checkpoint{
+	fallback, next := c.manifest, c.next(manifest.Checkpoint{
 		File: info.File, Seq: image.Seq(), Size: info.Size, Digest: info.Digest, CreatedMicros: now.UnixMicro(),
+		Base: p.base.Seq, RawBytes: info.RawBytes,
 	})
+	alone := len(fallback.Checkpoints) == 0 && c.needed(image.Seq()) > 0
+	if alone {
+		if err := c.verify(ctx, info.File); err != nil {
+			return err
+		}
+	}
 	if err := manifest.StoreSigned(c.cfg.FS, c.cfg.Dir, next, c.cfg.Sealing.Ring); err != nil {
 		return err
 	}
-	fallback := c.manifest
 	c.manifest = next
 	c.latest.Store(image)
-	out.Bytes, out.Entries = info.Size, info.Entries
+	out.Bytes, out.Entries, out.Base = info.Size, info.Entries, p.base.Seq
+	if alone {
+		fallback = c.settle(fallback)
+	}
 	c.release(&fallback, out)
 	return nil
 }
 
-func fill(w *checkpoint.Writer, image *state.Image) error {
-	for id, tree := range image.Spaces() {
-		cursor := tree.Cursor()
-		for cursor.First(); cursor.Valid(); cursor.Next() {
-			if err := w.Add(id, cursor.Key(), cursor.Value(), cursor.Version()); err != nil {
-				return err
-			}
-		}
+// verify reads a checkpoint that is about to take the place of the whole log.
+func (c *Checkpointer) verify(ctx context.Context, file string) error {
+	r, err := checkpoint.OpenSealed(c.cfg.FS, path.Join(c.cfg.Dir, file), c.cfg.Sealing.Ring)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer r.Close() // it was only read
+	return r.Verify(ctx)
+}
+
+// settle writes the manifest in force once more, so that a recovery that has to
+// fall back finds the checkpoint too, and the log before the first checkpoint can
+// go. It returns the generation that a recovery can fall back to: still the one
+// given if that fails, which does no harm.
+func (c *Checkpointer) settle(fallback manifest.Manifest) manifest.Manifest {
+	again := c.manifest
+	again.Generation++
+	if manifest.StoreSigned(c.cfg.FS, c.cfg.Dir, again, c.cfg.Sealing.Ring) != nil {
+		return fallback
+	}
+	c.manifest = again
+	return again
 }
 
 // next returns the generation that follows with a new checkpoint.
@@ -105,8 +132,8 @@ func (c *Checkpointer) next(added manifest.Checkpoint) manifest.Manifest {
 	m.CreatedMicros = added.CreatedMicros
 	m.DurableSeq = max(m.DurableSeq, added.Seq)
 	m.ActiveSegment = c.active
-	m.Checkpoints = append(slices.Clone(m.Checkpoints), added)
-	m.Checkpoints = m.Checkpoints[max(0, len(m.Checkpoints)-c.cfg.Kept):]
+	all := append(slices.Clone(m.Checkpoints), added)
+	m.Retain(all[max(0, len(all)-c.cfg.Kept):])
 	m.Segments = c.listed(m.Checkpoints[0].Seq)
 	return m
 }
@@ -134,20 +161,22 @@ func (c *Checkpointer) needed(seq uint64) int {
 }
 
 // release removes the files that are needed neither by the manifest in force nor
-// to fall back: that takes the newest checkpoint of the generation before, and
-// the log from there on. It goes by what is in the directory, and so also removes
+// to fall back: that takes the newest checkpoint of the generation before with what
+// it builds on, and the log from there on. It goes by what is in the directory, and so also removes
 // what earlier attempts and recoveries have left. A file that cannot be removed
 // does no harm; the next checkpoint tries again.
 func (c *Checkpointer) release(fallback *manifest.Manifest, out *Outcome) {
 	needed := map[uint64]bool{}
-	for i := range c.manifest.Checkpoints {
-		needed[c.manifest.Checkpoints[i].Seq] = true
+	for _, listed := range c.manifest.Listed() {
+		needed[listed.Seq] = true
 	}
 	floor := c.manifest.Checkpoints[0].Seq
 	if n := len(fallback.Checkpoints); n > 0 {
-		seq := fallback.Checkpoints[n-1].Seq
-		needed[seq] = true
-		floor = min(floor, seq)
+		newest := fallback.Checkpoints[n-1]
+		for _, part := range fallback.Chain(newest) {
+			needed[part.Seq] = true
+		}
+		floor = min(floor, newest.Seq)
 	} else {
 		floor = 0 // it begins with nothing and reads the whole log
 	}

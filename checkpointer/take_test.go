@@ -3,6 +3,7 @@ package checkpointer_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -36,7 +37,8 @@ func open(t *testing.T, fsys vfs.FS, kept int, h *recoverytest.History) *recover
 	return s
 }
 
-// The newest checkpoints are kept, and nothing else.
+// The newest checkpoints are kept with what they build on, and what the generation
+// before can fall back to; nothing else.
 func TestNewestCheckpointsAreKept(t *testing.T) {
 	for kept := 1; kept <= 3; kept++ {
 		fsys, h := vfs.NewMem(), recoverytest.NewHistory()
@@ -52,8 +54,18 @@ func TestNewestCheckpointsAreKept(t *testing.T) {
 			seqs = append(seqs, c.Seq)
 		}
 		require.Equal(t, []uint64{30, 40, 50}[3-kept:], seqs)
-		// With a single one, that of the generation before is there too.
-		require.Len(t, files(fsys, "checkpoint-"), max(2, kept))
+		want := map[string]bool{}
+		for _, c := range m.Listed() {
+			want[c.File] = true
+		}
+		data, err := fsys.ReadFile(recoverytest.Dir + "/" + manifest.FileName(m.Generation-1))
+		require.NoError(t, err)
+		before, err := manifest.Decode(data)
+		require.NoError(t, err)
+		for _, c := range before.Chain(before.Checkpoints[len(before.Checkpoints)-1]) {
+			want[c.File] = true
+		}
+		require.Equal(t, slices.Sorted(maps.Keys(want)), files(fsys, "checkpoint-"))
 		open(t, fsys.Crash(vfs.AllLost()), kept, h)
 		require.EqualValues(t, 50, h.Last)
 	}
@@ -115,58 +127,65 @@ func TestGenerationBeforeTheNewestStillOpens(t *testing.T) {
 	}
 }
 
-// A call that fails at any point of a checkpoint fails the attempt and
-// nothing else; the next one succeeds, and so does an opening.
+// A call that fails at any point of a checkpoint, full or delta, fails the attempt
+// and nothing else; the next one succeeds, and so does an opening.
 func TestFailureAtAnyCallHarmsNothing(t *testing.T) {
-	build := func() (*vfs.Mem, *recoverytest.Store, *recoverytest.History) {
-		fsys, h := vfs.NewMem(), recoverytest.NewHistory()
-		s := open(t, fsys, 2, h)
-		for range 3 {
-			require.NoError(t, s.PutMany(10))
-			require.NoError(t, s.Checkpoint())
-		}
-		require.NoError(t, s.PutMany(10))
-		require.NoError(t, s.Sync())
-		return fsys, s, h
-	}
-	fsys, s, _ := build()
-	before := fsys.Ops()
-	require.NoError(t, s.Checkpoint())
-	calls, failures := fsys.Ops()-before, 0
-	for n := int64(1); n <= calls; n++ {
-		fsys, s, h := build()
-		at := fsys.Ops() + n
-		fsys.SetInjector(func(op vfs.Op) vfs.Fault {
-			if op.Kind.Mutates() && op.N == at {
-				return vfs.Fault{Err: syscall.EIO}
+	for _, of := range []struct{ fill, puts int }{{1, 40}, {500, 10}} { // a full one, and a delta on two
+		build := func() (*vfs.Mem, *recoverytest.Store, *recoverytest.History) {
+			fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+			s := open(t, fsys, 2, h)
+			require.NoError(t, s.Fill(of.fill))
+			for range 3 {
+				require.NoError(t, s.PutMany(10))
+				require.NoError(t, s.Checkpoint())
 			}
-			return vfs.Fault{}
-		})
-		out := s.Keeper.Take(t.Context(), s.Image())
-		fsys.SetInjector(nil)
-		for _, fate := range []vfs.Fate{vfs.AllLost(), vfs.AllKept(), vfs.RandomBlocks(uint64(n), 50)} {
-			r, err := recoverytest.Recover(fsys.Clone(fate), recoverytest.Options{})
-			require.NoError(t, err, "call %d, %v", n, fate)
-			require.Equal(t, h.Digests[40], r.Working.Freeze().Digest())
+			require.NoError(t, s.PutMany(of.puts))
+			require.NoError(t, s.Sync())
+			return fsys, s, h
 		}
-		if out.Err == nil {
-			require.EqualValues(t, 40, out.Seq)
-			continue
+		fsys, s, h := build()
+		last, before := h.Last, fsys.Ops()
+		whole := s.Keeper.Take(t.Context(), s.Image())
+		require.NoError(t, whole.Err)
+		require.Equal(t, of.fill > 1, whole.Base > 0)
+		calls, failures := fsys.Ops()-before, 0
+		for n := int64(1); n <= calls; n++ {
+			fsys, s, h := build()
+			at := fsys.Ops() + n
+			fsys.SetInjector(func(op vfs.Op) vfs.Fault {
+				if op.Kind.Mutates() && op.N == at {
+					return vfs.Fault{Err: syscall.EIO}
+				}
+				return vfs.Fault{}
+			})
+			out := s.Keeper.Take(t.Context(), s.Image())
+			fsys.SetInjector(nil)
+			for _, fate := range []vfs.Fate{vfs.AllLost(), vfs.AllKept(), vfs.RandomBlocks(uint64(n), 50)} {
+				r, err := recoverytest.Recover(fsys.Clone(fate), recoverytest.Options{})
+				require.NoError(t, err, "call %d, %v", n, fate)
+				require.Equal(t, h.Digests[last], r.Working.Freeze().Digest())
+			}
+			if out.Err == nil {
+				require.Equal(t, last, out.Seq)
+				continue
+			}
+			failures++
+			require.ErrorIs(t, out.Err, syscall.EIO)
+			require.EqualValues(t, 31, out.Seq)
+			require.EqualValues(t, 31, s.Keeper.Latest().Seq())
+			require.NoError(t, s.PutMany(1))
+			require.NoError(t, s.Checkpoint())
+			require.Equal(t, last+1, s.Keeper.Stats().Seq)
+			left := slices.DeleteFunc(files(fsys, "checkpoint-"), func(name string) bool {
+				return strings.HasSuffix(name, ".tmp") // for an opening to sweep
+			})
+			m, _, err := manifest.Load(fsys, recoverytest.Dir)
+			require.NoError(t, err)
+			require.Len(t, left, len(m.Listed()))
+			open(t, fsys.Crash(vfs.AllLost()), 2, h)
 		}
-		failures++
-		require.ErrorIs(t, out.Err, syscall.EIO)
-		require.EqualValues(t, 30, out.Seq)
-		require.EqualValues(t, 30, s.Keeper.Latest().Seq())
-		require.NoError(t, s.PutMany(1))
-		require.NoError(t, s.Checkpoint())
-		require.EqualValues(t, 41, s.Keeper.Stats().Seq)
-		left := slices.DeleteFunc(files(fsys, "checkpoint-"), func(name string) bool {
-			return strings.HasSuffix(name, ".tmp") // for an opening to sweep
-		})
-		require.Len(t, left, 2)
-		open(t, fsys.Crash(vfs.AllLost()), 2, h)
+		require.Greater(t, failures, 5)
 	}
-	require.Greater(t, failures, 5)
 }
 
 // Manifests that vanish under a running store do not matter to it.

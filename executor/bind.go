@@ -61,14 +61,8 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 		r.Size += sizeOf(op)
 		switch op := op.(type) {
 		case *msgs.Alter:
-			next, _, err := staged.Apply(op.Statement, 0)
-			switch {
-			case err == nil:
-				staged = next
-			case env.IdempotencyKey == nil:
+			if staged, _, err = staged.Apply(op.Statement, 0); err != nil {
 				return nil, &msgs.MutationError{Index: i, Err: err}
-				// Else this may be a retry of the very request that made or dropped
-				// the object, and only the applier can tell.
 			}
 		case *msgs.Check:
 			assertions += countConditions(op.Conditions)
@@ -175,17 +169,22 @@ func (x *Executor) bindKey(cat *catalog.Catalog, scope msgs.ScopeName, key []byt
 	if n := len(key); n > x.Limits.MaxKVKey {
 		return 0, errs.Exceeded("key-value key", "max_kv_key_bytes", int64(n), int64(x.Limits.MaxKVKey))
 	}
-	if scope.Project == catalog.SystemProject {
-		return 0, errs.New(errs.CodeValidation, "project %q is managed and read-only", scope.Project).On(scope.Project)
-	}
 	if err := reserved(key); err != nil {
 		return 0, err
 	}
-	s, err := cat.Scope(scope.Project, scope.Scope)
+	s, err := bindScope(cat, scope)
 	if err != nil {
 		return 0, err
 	}
 	return s.ID, nil
+}
+
+// bindScope resolves a scope that is to be written to.
+func bindScope(cat *catalog.Catalog, n msgs.ScopeName) (*catalog.Scope, error) {
+	if n.Project == catalog.SystemProject {
+		return nil, errs.New(errs.CodeValidation, "project %q is managed and read-only", n.Project).On(n.Project)
+	}
+	return cat.Scope(n.Project, n.Scope)
 }
 
 func (x *Executor) bindArithmetic(cat *catalog.Catalog, m msgs.KvArithmetic) (msgs.Operation, error) {
@@ -452,7 +451,7 @@ func (x *Executor) bindFields(cat *catalog.Catalog, m msgs.UpdateFields) (msgs.O
 }
 
 func (x *Executor) bindEvent(cat *catalog.Catalog, m msgs.EmitEvent) (msgs.Operation, error) {
-	if _, err := cat.Scope(m.Scope.Project, m.Scope.Scope); err != nil {
+	if _, err := bindScope(cat, m.Scope); err != nil {
 		return nil, err
 	}
 	if err := catalog.CheckName("topic", m.Topic); err != nil {

@@ -20,7 +20,7 @@ func (x *Executor) bindConditions(cat *catalog.Catalog, list []msgs.Assertion) (
 
 func (x *Executor) bindNested(cat *catalog.Catalog, list []msgs.Assertion, depth int, count *int) ([]msgs.Condition, error) {
 	if depth > msgs.MaxAssertionDepth {
-		return nil, errs.Exceeded("assertion nesting", "max_assertion_depth", int64(depth), msgs.MaxAssertionDepth)
+		return nil, tooDeep(depth)
 	}
 	out := make([]msgs.Condition, len(list))
 	for i, a := range list {
@@ -34,6 +34,10 @@ func (x *Executor) bindNested(cat *catalog.Catalog, list []msgs.Assertion, depth
 		out[i] = c
 	}
 	return out, nil
+}
+
+func tooDeep(depth int) error {
+	return errs.Exceeded("assertion nesting", "max_assertion_depth", int64(depth), msgs.MaxAssertionDepth)
 }
 
 func tooManyAssertions(n, max int) error {

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/zeebo/blake3"
 
@@ -13,9 +12,11 @@ import (
 )
 
 // Fingerprint identifies what an envelope asks: its write class, assertions and
-// mutations. The read set and the base seq are left out, so that a request
-// rebuilt on a newer snapshot is still the same request.
-func Fingerprint(env *msgs.Envelope) [32]byte {
+// mutations, by names. It depends on no catalog, and leaves out the read set and
+// the base seq: a request that is rebuilt on a newer snapshot, or sent again when
+// what it names is no more, is still the same request. It fails with what binding
+// would fail with: an element of no closed set, or nesting without end.
+func Fingerprint(env *msgs.Envelope) ([32]byte, error) {
 	c := canon{}
 	c.num(uint64(env.WriteClass))
 	c.assertions(env.Assertions)
@@ -23,13 +24,17 @@ func Fingerprint(env *msgs.Envelope) [32]byte {
 	for _, m := range env.Mutations {
 		c.mutation(m)
 	}
-	return blake3.Sum256(c.b)
+	return blake3.Sum256(c.b), c.err
 }
 
 // canon writes a request as bytes such that two requests have the same bytes
 // only if they ask the same. Every variant starts with its own number, every
 // list and string with its length.
-type canon struct{ b []byte }
+type canon struct {
+	b     []byte
+	depth int   // of nested assertions and mutations
+	err   error // the first element that has no fingerprint
+}
 
 func (c *canon) num(n uint64) { c.b = binary.AppendUvarint(c.b, n) }
 
@@ -162,17 +167,28 @@ func (c *canon) mutation(m msgs.Mutation) {
 	case msgs.Guarded:
 		c.num(15)
 		c.assertions(m.If)
-		c.mutation(m.Do)
+		c.nested(func() { c.mutation(m.Do) })
 	default:
-		c.forgotten(m)
+		c.refuse(unknown(m))
 	}
 }
 
-// forgotten is for what has no number. Binding has refused what is in no closed
-// set before a fingerprint is taken, so it is a kind that was forgotten here.
-// Without one, different requests would be taken for the same.
-func (c *canon) forgotten(variant any) {
-	panic(fmt.Sprintf("executor: no fingerprint of a %T", variant))
+// refuse takes note of an element that cannot be part of a request. Without an
+// error, different requests would be taken for the same.
+func (c *canon) refuse(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// nested writes what is inside an assertion or mutation, if that is not too deep.
+func (c *canon) nested(write func()) {
+	if c.depth++; c.depth > msgs.MaxAssertionDepth {
+		c.refuse(tooDeep(c.depth))
+	} else {
+		write()
+	}
+	c.depth--
 }
 
 func (c *canon) selection(s msgs.Selection) {
@@ -200,9 +216,11 @@ func (c *canon) bound(n *int64) {
 
 func (c *canon) assertions(list []msgs.Assertion) {
 	c.num(uint64(len(list)))
-	for _, a := range list {
-		c.assertion(a)
-	}
+	c.nested(func() {
+		for _, a := range list {
+			c.assertion(a)
+		}
+	})
 }
 
 func (c *canon) assertion(a msgs.Assertion) {
@@ -247,7 +265,7 @@ func (c *canon) assertion(a msgs.Assertion) {
 		c.assertions(a)
 	case msgs.Not:
 		c.num(9)
-		c.assertion(a.Inner)
+		c.nested(func() { c.assertion(a.Inner) })
 	case msgs.KeyCompare:
 		c.num(10)
 		c.scope(a.Scope)
@@ -269,7 +287,7 @@ func (c *canon) assertion(a msgs.Assertion) {
 		c.num(uint64(a.Op))
 		c.values([]value.Value{a.Threshold})
 	default:
-		c.forgotten(a)
+		c.refuse(unknown(a))
 	}
 }
 
@@ -326,7 +344,7 @@ func (c *canon) statement(s catalog.Statement) {
 	case catalog.CreateSystem:
 		c.num(9)
 	default:
-		c.forgotten(s)
+		c.refuse(unknown(s))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/query"
 	"github.com/empyrealapp/aedb-go/value"
@@ -242,7 +243,8 @@ func writes(table, table4 msgs.TableName, scope, scope3 msgs.ScopeName) (out []m
 func TestFingerprintsOfDifferentRequestsDiffer(t *testing.T) {
 	seen := map[[32]byte]msgs.Envelope{}
 	for _, env := range requests() {
-		f := Fingerprint(&env)
+		f, err := Fingerprint(&env)
+		require.NoError(t, err)
 		other, twice := seen[f]
 		require.False(t, twice, "%#v\nand\n%#v", env, other)
 		seen[f] = env
@@ -254,6 +256,37 @@ func TestFingerprintOfARebuiltRequestIsTheSame(t *testing.T) {
 	for i, env := range requests() {
 		env.BaseSeq, env.IdempotencyKey = 77, &msgs.IdempotencyKey{1}
 		env.ReadSet.Keys = []msgs.KeyRead{{Key: []byte("k"), Version: 9}}
-		require.Equal(t, Fingerprint(&again[i]), Fingerprint(&env), "a newer snapshot makes no other request")
+		want, err := Fingerprint(&again[i])
+		require.NoError(t, err)
+		got, err := Fingerprint(&env)
+		require.NoError(t, err)
+		require.Equal(t, want, got, "a newer snapshot makes no other request")
+	}
+}
+
+// A fingerprint is taken before binding, so it meets whatever a caller can build.
+func TestWhatIsNoRequestHasNoFingerprint(t *testing.T) {
+	deep := msgs.Assertion(msgs.KeyExists{})
+	for range 1 << 16 {
+		deep = msgs.Not{Inner: deep}
+	}
+	nested := msgs.Mutation(msgs.KvDel{})
+	for range 1 << 16 {
+		nested = msgs.Guarded{Do: nested}
+	}
+	for name, tc := range map[string]struct {
+		env  msgs.Envelope
+		code errs.Code
+	}{
+		"no mutation":          {msgs.Envelope{Mutations: []msgs.Mutation{nil}}, errs.CodeValidation},
+		"guarded no mutation":  {msgs.Envelope{Mutations: []msgs.Mutation{msgs.Guarded{}}}, errs.CodeValidation},
+		"no statement":         {msgs.Envelope{Mutations: []msgs.Mutation{msgs.Define{}}}, errs.CodeValidation},
+		"no assertion":         {msgs.Envelope{Assertions: []msgs.Assertion{msgs.Not{}}}, errs.CodeValidation},
+		"assertions too deep":  {msgs.Envelope{Assertions: []msgs.Assertion{deep}}, errs.CodeLimitExceeded},
+		"mutations too deep":   {msgs.Envelope{Mutations: []msgs.Mutation{nested}}, errs.CodeLimitExceeded},
+		"checked, but no list": {msgs.Envelope{Mutations: []msgs.Mutation{msgs.PostflightCheck{Assertions: []msgs.Assertion{nil}}}}, errs.CodeValidation},
+	} {
+		_, err := Fingerprint(&tc.env)
+		require.Equal(t, tc.code, errs.CodeOf(err), name)
 	}
 }

@@ -86,24 +86,6 @@ func TestDroppingATableDropsItsSpaces(t *testing.T) {
 	}
 }
 
-// The retry of a definition finds its own work done. Whether it is a retry is
-// known where idempotency keys are, so binding must not refuse it.
-func TestDefinitionsWithAnIdempotencyKeyAreLeftToTheApplier(t *testing.T) {
-	s := newStore(t)
-	again := []msgs.Mutation{
-		define(catalog.CreateTable{
-			Project: "p", Scope: "app", Table: "users", PrimaryKey: []string{"id"},
-			Columns: []catalog.ColumnSpec{{Name: "id", Kind: value.KindInteger}},
-		}),
-		insert(user(1, "a", 1)),
-	}
-	_, err := s.x.Prepare(s.w.Catalog(), &msgs.Envelope{Mutations: again})
-	require.ErrorIs(t, err, errs.ErrTableAlreadyExists)
-	r, err := s.x.Prepare(s.w.Catalog(), &msgs.Envelope{IdempotencyKey: &msgs.IdempotencyKey{1}, Mutations: again})
-	require.NoError(t, err)
-	require.ErrorIs(t, s.run(r), errs.ErrTableAlreadyExists, "if it is none, it fails there")
-}
-
 func TestAssembleTakesOperationsAsTheyAreBound(t *testing.T) {
 	s := newStore(t)
 	mutations := []msgs.Mutation{set("a", "1"), insert(user(1, "a", 1)), remove(2)}

@@ -68,29 +68,38 @@ func (l *Log) checkpoints() (manifest.Manifest, []uint64, error) {
 // schemaAt reads the schema from a checkpoint.
 func (l *Log) schemaAt(seq uint64, m *manifest.Manifest) (*catalog.Catalog, error) {
 	name := checkpoint.FileName(seq)
-	r, err := checkpoint.OpenSealed(l.fsys, path.Join(l.dir, name), l.ring)
+	chain, err := checkpoint.OpenSealedChain(l.fsys, l.dir, name, l.ring)
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() // it was only read
-	if r.Header().Incarnation != m.Incarnation || r.Header().Seq != seq {
+	defer chain.Close()
+	if h := chain.Newest().Header(); h.Incarnation != m.Incarnation || h.Seq != seq {
 		return nil, errs.New(errs.CodeDecode, "checkpoint %s is of another store or commit", name).On(name)
 	}
-	if l.ring != nil && !slices.ContainsFunc(m.Checkpoints, func(c manifest.Checkpoint) bool {
-		return c.Seq == seq && c.Digest == manifest.Digest(r.Digest())
+	if l.ring != nil && !slices.ContainsFunc(m.Listed(), func(c manifest.Checkpoint) bool {
+		return c.Seq == seq && c.Digest == manifest.Digest(chain.Newest().Digest())
 	}) {
 		return nil, errs.New(errs.CodeIntegrity, "checkpoint %s is not what the manifest lists", name).On(name)
 	}
 	entries := map[string][]byte{}
-	for i, chunk := range r.Chunks() {
-		if chunk.Space != catalog.SpaceCatalog {
-			continue
+	for _, r := range chain {
+		if r.Drops(catalog.SpaceCatalog) {
+			clear(entries)
 		}
-		if err := r.DecodeChunk(i, func(key, value []byte, _ uint64) error {
-			entries[string(key)] = bytes.Clone(value)
-			return nil
-		}); err != nil {
-			return nil, err
+		for i, chunk := range r.Chunks() {
+			if chunk.Space != catalog.SpaceCatalog {
+				continue
+			}
+			if err := r.DecodeChunk(i, func(key, value []byte, version uint64) error {
+				if version == 0 {
+					delete(entries, string(key))
+				} else {
+					entries[string(key)] = bytes.Clone(value)
+				}
+				return nil
+			}); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return load(entries)

@@ -17,8 +17,8 @@ const (
 	FormatVersion = 1
 	SignedVersion = 2
 
-	magic                = "aedb-manifest"
-	knownFeatures uint64 = 0
+	magic         = "aedb-manifest"
+	knownFeatures = FeatureDeltas
 
 	// The integrity field is the last of the document; the digest is of every
 	// byte before it.

@@ -34,6 +34,9 @@ type Manifest struct {
 	ActiveSegment uint64 `json:"active_segment"`
 	// Checkpoints are those retained, ascending by seq.
 	Checkpoints []Checkpoint `json:"checkpoints"`
+	// Bases are those that are not retained themselves, but that retained ones build
+	// on; ascending, and all below them.
+	Bases []Checkpoint `json:"bases,omitempty"`
 	// Segments are the sealed segments, ascending, from the oldest that the
 	// oldest checkpoint needs.
 	Segments []Segment `json:"segments"`
@@ -51,6 +54,11 @@ type Checkpoint struct {
 	Digest Digest `json:"digest"`
 	// CreatedMicros is when it was written, in microseconds since the Unix epoch.
 	CreatedMicros int64 `json:"created_micros"`
+	// Base is the seq of the checkpoint that it builds on, 0 for a full one.
+	Base uint64 `json:"base,omitempty"`
+	// RawBytes is the size of its entries before compression; 0 if nobody wrote it
+	// down.
+	RawBytes int64 `json:"raw_bytes,omitempty"`
 }
 
 // Segment is one sealed log segment.
@@ -117,16 +125,20 @@ func (m *Manifest) validate() error {
 	if m.Generation == 0 {
 		return errs.New(errs.CodeValidation, "generation 0")
 	}
-	for i, c := range m.Checkpoints {
+	listed := m.Listed()
+	for i, c := range listed {
 		if c.File == "" || c.File[0] == '.' || strings.ContainsAny(c.File, "/\\\x00") {
 			return errs.New(errs.CodeValidation, "checkpoint %d has the file name %q", c.Seq, c.File)
 		}
 		if c.Size < 0 {
 			return errs.New(errs.CodeValidation, "checkpoint %s has size %d", c.File, c.Size)
 		}
-		if i > 0 && c.Seq <= m.Checkpoints[i-1].Seq {
-			return errs.New(errs.CodeValidation, "checkpoint %d is listed after %d", c.Seq, m.Checkpoints[i-1].Seq)
+		if i > 0 && c.Seq <= listed[i-1].Seq {
+			return errs.New(errs.CodeValidation, "checkpoint %d is listed after %d", c.Seq, listed[i-1].Seq)
 		}
+	}
+	if err := m.validateChains(); err != nil {
+		return err
 	}
 	for i, s := range m.Segments {
 		if s.Size < 0 {

@@ -2,6 +2,7 @@ package msgs
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/query"
@@ -215,7 +216,12 @@ type AssertionError struct {
 
 // Error implements error.
 func (e *AssertionError) Error() string {
-	return fmt.Sprintf("assertion %d (%T) found %s", e.Index, e.Assertion, e.Actual)
+	return fmt.Sprintf("assertion %d (%s) found %s", e.Index, e.Kind(), e.Actual)
+}
+
+// Kind names the kind of the assertion, such as "KeyEquals".
+func (e *AssertionError) Kind() string {
+	return strings.TrimPrefix(fmt.Sprintf("%T", e.Assertion), "msgs.")
 }
 
 // Unwrap makes errors.Is(err, errs.ErrAssertionFailed) hold.

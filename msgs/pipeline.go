@@ -15,6 +15,8 @@ type Request struct {
 	Ctx context.Context
 	// Ticket is answered exactly once.
 	Ticket *Ticket
+	// Caller is the id of who asks, "" for the anonymous caller.
+	Caller string
 
 	Mutations  []Mutation
 	Assertions []Assertion
@@ -124,11 +126,15 @@ type Image interface {
 // is published.
 type Answer struct {
 	Ticket *Ticket
+	// Caller is that of the request.
+	Caller string
 	// Err refuses the request, which has no effect; nil for a success.
 	Err     error
 	Seq     uint64
 	Outcome Outcome
-	Replies []Reply
+	// Replies and RepliesLost are those of the Result.
+	Replies     []Reply
+	RepliesLost bool
 	// Admitted is when the request was admitted.
 	Admitted time.Time
 }

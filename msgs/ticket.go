@@ -17,12 +17,17 @@ const (
 	Applied Outcome = iota
 	// Duplicate: an earlier request with the same idempotency key made it.
 	Duplicate
+	// Checked: the request consists of checks, which hold. There is no commit.
+	Checked
 )
 
-// String returns "applied" or "duplicate".
+// String returns "applied", "duplicate" or "checked".
 func (o Outcome) String() string {
-	if o == Duplicate {
+	switch o {
+	case Duplicate:
 		return "duplicate"
+	case Checked:
+		return "checked"
 	}
 	return "applied"
 }
@@ -30,15 +35,17 @@ func (o Outcome) String() string {
 // Result is the success of a commit.
 type Result struct {
 	// CommitSeq is the commit that applied the request: for a Duplicate, that of
-	// the original.
+	// the original, and for what was Checked, the last commit it was checked on.
 	CommitSeq uint64
 	// DurableSeq is the durable head when the result was made; at or above
 	// CommitSeq if the commit was known to be on stable storage.
 	DurableSeq uint64
 	Outcome    Outcome
 	// Replies are what the mutations have to tell, in their order: new numbers,
-	// counts, rows that were asked for. A Duplicate has none.
-	Replies []Reply
+	// counts, rows that were asked for. A Duplicate has those of the original,
+	// unless they were too long to be kept; RepliesLost says so.
+	Replies     []Reply
+	RepliesLost bool
 	// Stages is the time the request spent on its way.
 	Stages StageTimes
 }

@@ -150,13 +150,13 @@ func countAnswers(e *msgs.Epoch) (n int) {
 }
 
 // answered yields the answers of an epoch but for those of flushes: refusals,
-// duplicates, and one for each commit, in order.
+// duplicates, checks, and one for each commit, in order.
 func answered(e *msgs.Epoch) iter.Seq[*msgs.Answer] {
 	return func(yield func(*msgs.Answer) bool) {
 		sets := e.Sets
 		for i := range e.Answers {
 			a := &e.Answers[i]
-			if a.Err == nil && a.Outcome != msgs.Duplicate {
+			if a.Err == nil && a.Outcome == msgs.Applied {
 				if len(sets) == 0 || a.Seq != sets[0].Seq {
 					continue
 				}
@@ -197,10 +197,12 @@ func (m *Metrics) publish(epochs []*msgs.Epoch) {
 				continue
 			}
 			n++
+			if a.Outcome == msgs.Duplicate {
+				m.duplicates.Add(1)
+			}
 			m.commitTime.add(e.Passage.Published.Sub(a.Admitted))
 		}
 		m.commits.Add(uint64(len(e.Sets)))
-		m.duplicates.Add(n - uint64(len(e.Sets)))
 		m.processed.Add(n)
 	}
 }

@@ -65,6 +65,7 @@ type Pipeline struct {
 	heads     *publisher.Heads
 	history   *publisher.History
 	metrics   Metrics
+	failures  failures
 	clock     vfs.Clock
 
 	requests     *actors.Mailbox[*msgs.Request]
@@ -175,6 +176,20 @@ func (p *Pipeline) submit(ctx context.Context, r *msgs.Request, carry bool) (*ms
 		p.metrics.refuse(err)
 	}
 	return ticket, err
+}
+
+// Window returns how long requests are remembered.
+func (p *Pipeline) Window() applier.Window { return p.tuning.Load().Window }
+
+// Duplicate answers a request that the published image shows to have been applied:
+// a retry of it has nothing to wait for.
+func (p *Pipeline) Duplicate(m applier.Remembered) *msgs.Ticket {
+	p.metrics.duplicates.Add(1)
+	t := msgs.NewTicket(nil, 0)
+	t.Resolve(msgs.Result{
+		CommitSeq: m.Seq, DurableSeq: p.heads.Durable(), Outcome: msgs.Duplicate, Replies: m.Replies, RepliesLost: m.Lost,
+	})
+	return t
 }
 
 // Refused counts a request that was refused before it could be submitted.

@@ -221,6 +221,7 @@ func (p *Pipeline) publisherStage(s *publisher.Publisher) actors.Actor {
 			if len(r.Epochs) > 0 {
 				stampPublished(r.Epochs, time.Now())
 				p.metrics.publish(r.Epochs)
+				p.failures.publish(r.Epochs)
 				publisher.Answer(r.Epochs, p.heads.Durable())
 			}
 			if report := s.Report(p.tuning.Load().ReportBytes()); report != nil && p.progress.TrySend(report) == nil {

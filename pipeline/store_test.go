@@ -111,7 +111,7 @@ func (s *store) prepare(env *msgs.Envelope) (*msgs.Request, error) {
 	r, err := s.Executor().Prepare(s.Heads().Visible().Catalog(), env)
 	if err == nil && env.IdempotencyKey != nil {
 		r.Idempotency = record.IdempotencyKey("", false, *env.IdempotencyKey)
-		r.Fingerprint = executor.Fingerprint(env)
+		r.Fingerprint, err = executor.Fingerprint(env)
 	}
 	return r, err
 }

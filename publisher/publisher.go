@@ -168,7 +168,8 @@ func Answer(epochs []*msgs.Epoch, durable uint64) {
 				continue
 			}
 			a.Ticket.Resolve(msgs.Result{
-				CommitSeq: a.Seq, DurableSeq: durable, Outcome: a.Outcome, Replies: a.Replies, Stages: stages(a.Admitted, &e.Passage),
+				CommitSeq: a.Seq, DurableSeq: durable, Outcome: a.Outcome,
+				Replies: a.Replies, RepliesLost: a.RepliesLost, Stages: stages(a.Admitted, &e.Passage),
 			})
 		}
 	}

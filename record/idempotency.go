@@ -16,25 +16,32 @@ type Idempotency struct {
 	Micros int64
 	// Fingerprint identifies the request: a retry has the same.
 	Fingerprint [32]byte
+	// Replies are what it told, encoded by who remembers it; empty for nothing.
+	// Parsed ones share the memory of the record.
+	Replies []byte
 }
 
-const idempotencySize = 8 + 8 + 32
+const idempotencySize = 8 + 8 + 32 // without the replies
 
 // AppendIdempotency appends the stored form of the record.
 func AppendIdempotency(dst []byte, r Idempotency) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, r.Seq)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Micros))
-	return append(dst, r.Fingerprint[:]...)
+	dst = append(dst, r.Fingerprint[:]...)
+	return append(dst, r.Replies...)
 }
 
 // ParseIdempotency reads a stored record.
 func ParseIdempotency(raw []byte) (r Idempotency, err error) {
-	if len(raw) != idempotencySize {
-		return r, errs.New(errs.CodeIntegrity, "idempotency record has %d bytes, want %d", len(raw), idempotencySize)
+	if len(raw) < idempotencySize {
+		return r, errs.New(errs.CodeIntegrity, "idempotency record has %d bytes, want %d or more", len(raw), idempotencySize)
 	}
 	r.Seq = binary.BigEndian.Uint64(raw)
 	r.Micros = int64(binary.BigEndian.Uint64(raw[8:]))
 	copy(r.Fingerprint[:], raw[16:])
+	if len(raw) > idempotencySize {
+		r.Replies = raw[idempotencySize:]
+	}
 	return r, nil
 }
 

@@ -165,6 +165,10 @@ func TestIdempotencyRecordsComeBack(t *testing.T) {
 	got, err := ParseIdempotency(raw)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+	want.Replies = []byte("told")
+	got, err = ParseIdempotency(AppendIdempotency(nil, want))
+	require.NoError(t, err)
+	require.Equal(t, want, got)
 	_, err = ParseIdempotency(raw[1:])
 	require.ErrorIs(t, err, errs.ErrIntegrity)
 

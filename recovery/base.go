@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"sync/atomic"
 
@@ -21,10 +20,14 @@ import (
 // loadBase loads the newest checkpoint that the manifest lists and that verifies.
 // Those that do not are taken off the list.
 func (r *recoverer) loadBase(ctx context.Context) error {
+	if r.Mode == Permissive {
+		// What others build on is a checkpoint as well: better a prefix than nothing.
+		r.manifest.Retain(r.manifest.Listed())
+	}
 	listed := r.manifest.Checkpoints
 	for len(r.manifest.Checkpoints) > 0 {
 		n := len(r.manifest.Checkpoints) - 1
-		c := &r.manifest.Checkpoints[n]
+		c := r.manifest.Checkpoints[n]
 		err := r.loadCheckpoint(ctx, c)
 		if err == nil {
 			r.report.CheckpointFile, r.report.CheckpointSeq = c.File, c.Seq
@@ -38,7 +41,7 @@ func (r *recoverer) loadBase(ctx context.Context) error {
 		}
 		r.rejectCheckpoint(c.File, err)
 		r.rewrite = true
-		r.manifest.Checkpoints = r.manifest.Checkpoints[:n]
+		r.manifest.Retain(r.manifest.Checkpoints[:n])
 	}
 	r.baseLost = r.baseLost || len(listed) > 0
 	if r.baseLost && r.Mode == Strict {
@@ -71,35 +74,36 @@ func (r *recoverer) rejectCheckpoint(file string, err error) {
 }
 
 // loadCheckpoint makes a checkpoint the state, or changes nothing.
-func (r *recoverer) loadCheckpoint(ctx context.Context, c *manifest.Checkpoint) error {
-	reader, err := checkpoint.OpenSealed(r.FS, path.Join(r.Dir, c.File), r.Sealing.Ring)
+func (r *recoverer) loadCheckpoint(ctx context.Context, c manifest.Checkpoint) error {
+	chain, err := checkpoint.OpenSealedChain(r.FS, r.Dir, c.File, r.Sealing.Ring)
 	if err != nil {
 		return err
 	}
-	defer reader.Close() // it was only read
-	h := reader.Header()
-	switch {
-	case h.KeyEncoding != r.manifest.KeyEncoding:
-		return errs.New(errs.CodeUnavailable, "checkpoint %s has key encoding %d, the store %d", c.File, h.KeyEncoding, r.manifest.KeyEncoding).On(c.File)
-	case h.Incarnation != r.manifest.Incarnation:
-		return errs.New(errs.CodeDecode, "it is of another store, %s", manifest.Incarnation(h.Incarnation))
-	case h.Seq != c.Seq || reader.Size() != c.Size:
-		return errs.New(errs.CodeDecode, "it is of commit %d and has %d bytes; the manifest says commit %d, %d bytes", h.Seq, reader.Size(), c.Seq, c.Size)
-	case manifest.Digest(reader.Digest()) != c.Digest:
-		return errs.New(errs.CodeDecode, "its digest is %s; the manifest says %s", manifest.Digest(reader.Digest()), c.Digest)
+	defer chain.Close()
+	listed := r.manifest.Chain(c)
+	if len(chain) != len(listed) {
+		return errs.New(errs.CodeDecode, "it builds on %d others; the manifest says %d", len(chain)-1, len(listed)-1)
+	}
+	for i, reader := range chain {
+		if err := r.checkListed(reader, &listed[i]); err != nil {
+			return err
+		}
 	}
 	r.progress.Done, r.progress.Total = 0, 0
-	for i := range reader.Chunks() {
-		r.progress.Total += int64(reader.Chunks()[i].RawBytes)
+	spaces := layeredSpaces(chain)
+	for _, s := range spaces {
+		for _, l := range s.layers {
+			r.progress.Total += l.rawBytes()
+		}
 	}
-	trees, err := r.loadSpaces(ctx, reader)
+	trees, err := r.loadSpaces(ctx, spaces)
 	if err != nil {
 		return err
 	}
-	w := state.NewWorking()
+	w, h := state.NewWorking(), chain.Newest().Header()
 	w.Begin(h.Seq, h.Micros)
-	for i, s := range reader.Spaces() {
-		w.LoadSpace(s.ID, trees[i])
+	for i, s := range spaces {
+		w.LoadSpace(s.id, trees[i])
 	}
 	if err := w.LoadCatalog(); err != nil {
 		return errs.Wrap(errs.CodeDecode, err, "its catalog cannot be read")
@@ -110,16 +114,32 @@ func (r *recoverer) loadCheckpoint(ctx context.Context, c *manifest.Checkpoint) 
 	return nil
 }
 
+// checkListed compares a file with what the manifest says of it.
+func (r *recoverer) checkListed(reader *checkpoint.Reader, c *manifest.Checkpoint) error {
+	h := reader.Header()
+	switch {
+	case h.KeyEncoding != r.manifest.KeyEncoding:
+		return errs.New(errs.CodeUnavailable, "checkpoint %s has key encoding %d, the store %d", c.File, h.KeyEncoding, r.manifest.KeyEncoding).On(c.File)
+	case h.Incarnation != r.manifest.Incarnation:
+		return errs.New(errs.CodeDecode, "%s is of another store, %s", c.File, manifest.Incarnation(h.Incarnation))
+	case h.Seq != c.Seq || reader.Size() != c.Size:
+		return errs.New(errs.CodeDecode, "%s is of commit %d and has %d bytes; the manifest says commit %d, %d bytes", c.File, h.Seq, reader.Size(), c.Seq, c.Size)
+	case manifest.Digest(reader.Digest()) != c.Digest:
+		return errs.New(errs.CodeDecode, "%s has the digest %s; the manifest says %s", c.File, manifest.Digest(reader.Digest()), c.Digest)
+	}
+	return nil
+}
+
 // loadSpaces builds the tree of each space, several at once and the largest
 // first, so that a large one is not left for last. One that is larger than the
 // share of a goroutine keeps another busy with decoding its chunks ahead.
-func (r *recoverer) loadSpaces(ctx context.Context, reader *checkpoint.Reader) ([]*blocktree.Tree, error) {
-	spaces := reader.Spaces()
-	order := make([]int, len(spaces))
+func (r *recoverer) loadSpaces(ctx context.Context, spaces []*layeredSpace) ([]*blocktree.Tree, error) {
+	order, chunks := make([]int, len(spaces)), 0
 	for i := range order {
 		order[i] = i
+		chunks += spaces[i].chunks
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return spaces[b].Chunks - spaces[a].Chunks })
+	slices.SortStableFunc(order, func(a, b int) int { return spaces[b].chunks - spaces[a].chunks })
 
 	trees := make([]*blocktree.Tree, len(spaces))
 	var next, done atomic.Int64
@@ -130,7 +150,7 @@ func (r *recoverer) loadSpaces(ctx context.Context, reader *checkpoint.Reader) (
 				return nil
 			}
 			s := spaces[order[at]]
-			builder := spaceBuilder{reader: reader, space: s, ahead: s.Chunks*r.Parallelism > len(reader.Chunks()), loaded: func(bytes int) {
+			builder := spaceBuilder{space: s, ahead: s.chunks*r.Parallelism > chunks, loaded: func(bytes int) {
 				done.Add(int64(bytes))
 				loaded()
 			}}

@@ -43,6 +43,11 @@ func life(fsys vfs.FS, h *recoverytest.History, seed uint64, o recoverytest.Opti
 	if err != nil {
 		return err
 	}
+	if h.Last == 0 { // later checkpoints are deltas, until the space is dropped
+		if err := s.Fill(40); err != nil {
+			return err
+		}
+	}
 	for range 12 {
 		for range 1 + rng.IntN(4) {
 			if err := s.Random(rng); err != nil {

@@ -146,7 +146,7 @@ func (r *recoverer) rebuild() (manifest.Manifest, error) {
 			r.baseLost = true
 			continue
 		}
-		m.Checkpoints = append(m.Checkpoints, c)
+		m.Retain(append(m.Checkpoints, c))
 		headers = append(headers, header)
 	}
 	if n := len(headers); n > 0 {
@@ -164,16 +164,19 @@ func (r *recoverer) rebuild() (manifest.Manifest, error) {
 	return m, newIncarnation(&m)
 }
 
-// describe opens a checkpoint to learn what a manifest would say of it.
+// describe opens a checkpoint, with all that it builds on, to learn what a manifest
+// would say of it.
 func (r *recoverer) describe(seq uint64) (manifest.Checkpoint, checkpoint.Header, error) {
 	name := checkpoint.FileName(seq)
-	reader, err := checkpoint.Open(r.FS, r.path(name))
+	chain, err := checkpoint.OpenChain(r.FS, r.Dir, name)
 	if err != nil {
 		return manifest.Checkpoint{}, checkpoint.Header{}, err
 	}
-	h := reader.Header()
-	c := manifest.Checkpoint{
-		File: name, Seq: seq, Size: reader.Size(), Digest: reader.Digest(), CreatedMicros: h.Micros,
-	}
-	return c, h, reader.Close()
+	defer chain.Close()
+	newest := chain.Newest()
+	h := newest.Header()
+	return manifest.Checkpoint{
+		File: name, Seq: seq, Size: newest.Size(), Digest: newest.Digest(), CreatedMicros: h.Micros,
+		Base: h.Base.Seq, RawBytes: newest.RawBytes(),
+	}, h, nil
 }

@@ -86,6 +86,8 @@ func metricsOf(m aedb.OperationalMetrics) metricStats {
 		{"last_checkpoint_seq", m.LastCheckpointSeq},
 		{"checkpoint_failures", m.CheckpointFailures},
 		{"wal_bytes_since_checkpoint", m.WALBytesSinceCheckpoint},
+		{"checkpoint_entries_written", m.CheckpointEntriesWritten},
+		{"checkpoint_entries_total", m.CheckpointEntriesTotal},
 		{"wal_poisoned", m.WALPoisoned},
 	}}
 	for _, st := range m.Stages {

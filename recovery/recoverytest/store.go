@@ -162,6 +162,16 @@ func (s *Store) PutMany(n int) error {
 	return nil
 }
 
+// Fill makes a commit of n puts to one space, which later commits are small
+// against, so that their checkpoints are deltas.
+func (s *Store) Fill(n int) error {
+	return s.Commit(func(w *state.Working) {
+		for i := range n {
+			w.Put(FirstSpace, fmt.Appendf(nil, "fill-%06d", i), fmt.Appendf(nil, "%060d", i))
+		}
+	})
+}
+
 // Random makes a commit of some puts, deletes and now and then a drop.
 func (s *Store) Random(rng *rand.Rand) error {
 	return s.Commit(func(w *state.Working) {

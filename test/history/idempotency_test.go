@@ -4,12 +4,15 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/empyrealapp/aedb-go"
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/vfs"
 )
 
@@ -232,4 +235,134 @@ func TestKeysAreForgottenOutsideTheWindow(t *testing.T) {
 		clock.Advance(time.Hour + time.Microsecond)
 		require.Equal(t, aedb.Applied, outcome())
 	})
+}
+
+// A retry is the request that was applied, whatever has become of what it names.
+func TestRetryIsKnownWhenWhatItNamesIsNoMore(t *testing.T) {
+	ctx := t.Context()
+	for name, gone := range map[string]func(db *aedb.DB, app *aedb.Scope) aedb.Mutation{
+		"table": func(_ *aedb.DB, app *aedb.Scope) aedb.Mutation { return app.DropTable("t") },
+		"scope": func(*aedb.DB, *aedb.Scope) aedb.Mutation {
+			return define(catalog.DropScope{Project: "p", Scope: "app"})
+		},
+		"project": func(*aedb.DB, *aedb.Scope) aedb.Mutation { return define(catalog.DropProject{Project: "p"}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fsys := vfs.NewMem()
+			db, app := openApp(t, fsys)
+			_, err := app.Commit(ctx, app.CreateTable("t", aedb.TableSpec{
+				Columns: []aedb.ColumnSpec{aedb.Column("id", aedb.TypeInteger)}, PrimaryKey: []string{"id"},
+			}))
+			require.NoError(t, err)
+			env := keyed(app, 1, 3)
+			env.Mutations = append(env.Mutations, app.Insert("t", aedb.Row{aedb.Int(1)}))
+			first, err := app.CommitEnvelope(ctx, env, aedb.Durable)
+			require.NoError(t, err)
+			_, err = app.Commit(ctx, gone(db, app))
+			require.NoError(t, err)
+
+			retry := func(app *aedb.Scope) {
+				env.BaseSeq = first.CommitSeq
+				env.ReadSet.Keys = []aedb.KeyRead{app.KeyRead(key("n"), 0)}
+				again, err := app.CommitEnvelope(ctx, env, aedb.Durable)
+				require.NoError(t, err)
+				require.Equal(t, aedb.Duplicate, again.Outcome)
+				require.Equal(t, first.CommitSeq, again.CommitSeq)
+				require.Equal(t, first.Replies, again.Replies)
+
+				other := env
+				other.Mutations = other.Mutations[:1]
+				_, err = app.CommitEnvelope(ctx, other, aedb.Visible)
+				require.ErrorIs(t, err, aedb.ErrIdempotencyMismatch)
+			}
+			retry(app)
+			db, _ = reopen(t, fsys.Crash(vfs.AllLost()))
+			retry(db.NoAuth().Scope("p", "app"))
+		})
+	}
+}
+
+func define(s catalog.Statement) aedb.Mutation { return msgs.Define{Statement: s} }
+
+func TestOutcomeTellsWhatBecameOfAKey(t *testing.T) {
+	forEachMode(t, func(t *testing.T, mode aedb.Durability) {
+		fsys := vfs.NewMem()
+		db, app := openApp(t, fsys, durability(mode))
+		ctx := t.Context()
+		known := func(s *aedb.Session, id byte) (aedb.Result, bool) {
+			r, found, err := s.Outcome(ctx, *keyed(app, id, 1).IdempotencyKey)
+			require.NoError(t, err)
+			return r, found
+		}
+		_, found := known(app.Session(), 1)
+		require.False(t, found)
+		refused := keyed(app, 1, 1)
+		refused.Assertions = []aedb.Assertion{app.KeyExists(key("gate"), true)}
+		_, err := app.CommitEnvelope(ctx, refused, aedb.Visible)
+		require.ErrorIs(t, err, aedb.ErrAssertionFailed)
+		_, found = known(app.Session(), 1)
+		require.False(t, found, "what was refused has had no effect")
+
+		// A wait that is given up: the answer is there for who asks for it.
+		gone, cancel := context.WithCancel(ctx)
+		for id := byte(1); id < 20; id++ {
+			_, err = app.Submit(gone, keyed(app, id, 1))
+			require.NoError(t, err)
+		}
+		cancel()
+		applied := uint64(0)
+		for id := byte(1); id < 20; id++ {
+			if r, found := known(app.Session(), id); found {
+				applied++
+				require.Equal(t, aedb.Duplicate, r.Outcome)
+				require.Len(t, r.Replies, 1)
+			}
+		}
+		require.Equal(t, applied, mustNumber(t, app.KV(), key("n")), "what was not found never happened")
+
+		first, err := app.CommitEnvelope(ctx, keyed(app, 30, 1), aedb.Durable)
+		require.NoError(t, err)
+		_, found = known(db.As("b"), 30)
+		require.False(t, found, "the key of another caller")
+		_, app = reopen(t, fsys.Crash(vfs.AllLost()), durability(mode))
+		again, found := known(app.Session(), 30)
+		require.True(t, found)
+		require.Equal(t, first.CommitSeq, again.CommitSeq)
+	})
+}
+
+// A duplicate shares the fate of its original, in a group whose sync fails and
+// afterwards.
+func TestDuplicateSharesTheFateOfItsOriginal(t *testing.T) {
+	for _, mode := range []aedb.Durability{aedb.Full, aedb.Batch} {
+		t.Run(mode.String(), func(t *testing.T) {
+			fsys := vfs.NewMem()
+			db, app := openApp(t, fsys, durability(mode), func(c *aedb.Config) { c.BatchInterval = time.Hour })
+			fsys.SetInjector(func(op vfs.Op) vfs.Fault {
+				if op.Kind == vfs.OpSync {
+					return vfs.Fault{Err: syscall.EIO}
+				}
+				return vfs.Fault{}
+			})
+			const copies = 8
+			var wg sync.WaitGroup
+			for range copies {
+				wg.Go(func() {
+					_, err := app.CommitEnvelope(context.Background(), keyed(app, 1, 1), aedb.Durable)
+					if err == nil {
+						t.Error("acknowledged as durable, and nothing was ever synced")
+					}
+				})
+			}
+			if mode == aedb.Batch {
+				_, err := db.Flush(t.Context())
+				require.Error(t, err)
+			}
+			wg.Wait()
+			_, found, err := app.Session().Outcome(t.Context(), *keyed(app, 1, 1).IdempotencyKey)
+			if !found {
+				require.Error(t, err, "whether it happened is known after the next opening only")
+			}
+		})
+	}
 }

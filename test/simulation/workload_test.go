@@ -268,7 +268,7 @@ func (q *request) prepare(x *executor.Executor, image *state.Image) (*msgs.Reque
 	r, err := x.Prepare(image.Catalog(), env)
 	if err == nil && q.key > 0 {
 		r.Idempotency = record.IdempotencyKey("", false, *env.IdempotencyKey)
-		r.Fingerprint = executor.Fingerprint(env)
+		r.Fingerprint, err = executor.Fingerprint(env)
 	}
 	return r, err
 }
