@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/manifest"
 	"github.com/empyrealapp/aedb-go/vfs"
 )
@@ -21,7 +22,11 @@ func TestTheScriptTakesFullCheckpointsAndDeltas(t *testing.T) {
 					if _, err := s.run(ctx, []step{op}); err != nil {
 						return err
 					}
-					m, _, err := manifest.Load(s.fs, dir)
+					ring, err := keys.NewRing(s.cfg.Keys.Ring...)
+					if err != nil {
+						return err
+					}
+					m, _, err := manifest.LoadSigned(s.fs, dir, ring, false)
 					if err != nil {
 						return err
 					}

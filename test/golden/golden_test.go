@@ -21,7 +21,7 @@ import (
 
 // release is the name of the directories that this build would write. It changes
 // when a format does, and then a new set is made beside the old ones.
-const release = "1"
+const release = "2"
 
 // contentFile says, beside a store, what it holds: the seq and the digest.
 const contentFile = "content.txt"
