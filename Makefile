@@ -50,9 +50,10 @@ sweep:
 model:
 	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m ./test/model/
 
-# SIGKILL in the middle of the import of real data, at 20 random moments.
+# SIGKILL in the middle of loads of real data: 20 times of an import, and 200 times
+# of a process whose store is encrypted and signed, with keys that change.
 kill:
-	AEDB_LONG=1 $(GO) test -count=1 -timeout 30m -v ./test/import/
+	AEDB_LONG=1 $(GO) test -count=1 -timeout 30m -v ./test/import/ ./test/kill/
 
 # Linearisability and load for longer.
 soak:
