@@ -290,7 +290,7 @@ func (r *replica) apply(f wal.Frame) error {
 // arrived checks that a new replica has come as far as the store is known to be.
 func (r *replica) arrived() error {
 	switch seq := r.working.Seq(); {
-	case r.number < r.last:
+	case r.number < r.last && !r.unbegun(r.last):
 		return damaged(r.number+1, 0, errs.New(errs.CodeDecode, "it is missing; the log goes on to segment %d", r.last))
 	case r.begun && r.place.NextSeq <= seq:
 		return r.damage(errs.New(errs.CodeDecode, "the log ends at commit %d, below the checkpoint at %d", r.place.NextSeq-1, seq))
@@ -298,6 +298,21 @@ func (r *replica) arrived() error {
 		return r.damage(errs.New(errs.CodeDecode, "the log ends at commit %d; commit %d was durable", seq, r.promised))
 	}
 	return nil
+}
+
+// unbegun tells whether a segment, without a header, is what comes after the one that
+// was read and after all that the manifest lists: then it was only being made.
+func (r *replica) unbegun(number uint64) bool {
+	if number != r.number+1 || number < r.active {
+		return false
+	}
+	f, err := r.fsys.Open(r.path(number))
+	if err != nil {
+		return false
+	}
+	defer f.Close() // it is only read
+	p, err := r.begin(f, number)
+	return p == nil && err == nil
 }
 
 // freeze makes the image of the state as it is now.
