@@ -4,7 +4,7 @@ GO        ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME  ?= 10s
 
-.PHONY: all test vet staticcheck race fuzz demo bench bench-durability simulate model sweep kill soak fmt
+.PHONY: all test vet staticcheck race fuzz demo bench bench-durability simulate model money sweep kill soak fmt
 
 all: fmt vet test
 
@@ -49,6 +49,11 @@ sweep:
 # Two hundred long histories of every kind of request against the model.
 model:
 	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m ./test/model/
+
+# Money moved in three ways, and requests repeated, across many crashes; prints what
+# each way does in a second.
+money:
+	AEDB_LONG=1 $(GO) test -count=1 -timeout 30m -v ./test/money/ ./test/retry/
 
 # SIGKILL in the middle of loads of real data: 20 times of an import, and 200 times
 # of a process whose store is encrypted and signed, with keys that change.
