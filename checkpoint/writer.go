@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"path"
 	"runtime"
@@ -48,15 +49,6 @@ func Write(ctx context.Context, fsys vfs.FS, dir string, h Header, concurrency i
 // name was added, unless the error came from making the name durable. What was
 // written is left under its temporary name only if it cannot be removed.
 func WriteSealed(ctx context.Context, fsys vfs.FS, dir string, h Header, sealing keys.Sealing, concurrency int, fill func(*Writer) error) (Info, error) {
-	if h.Base.Seq != 0 {
-		h.Features |= featureDelta
-	}
-	if err := h.checkBase(); err != nil {
-		return Info{}, errs.Wrap(errs.CodeEncode, err, "checkpoint %d", h.Seq)
-	}
-	if unknown := h.Features &^ knownFeatures; unknown != 0 {
-		return Info{}, errs.New(errs.CodeEncode, "checkpoint %d has unknown features %#x", h.Seq, unknown)
-	}
 	name := path.Join(dir, FileName(h.Seq))
 	temp := name + tempSuffix
 	if err := fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -66,7 +58,7 @@ func WriteSealed(ctx context.Context, fsys vfs.FS, dir string, h Header, sealing
 	if err != nil {
 		return Info{}, errs.Wrap(errs.CodeIO, err, "create %s", temp)
 	}
-	info, err := writeFile(ctx, f, h, sealing, max(1, concurrency), fill)
+	info, err := write(ctx, io.NewOffsetWriter(f, 0), f.Sync, h, sealing, concurrency, fill)
 	if closeErr := f.Close(); err == nil && closeErr != nil {
 		err = errs.Wrap(errs.CodeIO, closeErr, "close %s", temp)
 	}
@@ -84,8 +76,26 @@ func WriteSealed(ctx context.Context, fsys vfs.FS, dir string, h Header, sealing
 	return info, nil
 }
 
-// writeFile writes and syncs the content of a checkpoint.
-func writeFile(ctx context.Context, f vfs.File, h Header, sealing keys.Sealing, concurrency int, fill func(*Writer) error) (Info, error) {
+// Stream writes the content of a checkpoint of commit h.Seq to out, from the first
+// byte to the last, for one that is to be kept elsewhere than in a store. The rest
+// is as in Write; Info.File is empty.
+func Stream(ctx context.Context, out io.Writer, h Header, concurrency int, fill func(*Writer) error) (Info, error) {
+	return write(ctx, out, func() error { return nil }, h, keys.Sealing{}, concurrency, fill)
+}
+
+// write writes the content of a checkpoint, and syncs it now and then and at its
+// end.
+func write(ctx context.Context, out io.Writer, sync func() error, h Header, sealing keys.Sealing, concurrency int, fill func(*Writer) error) (Info, error) {
+	if h.Base.Seq != 0 {
+		h.Features |= featureDelta
+	}
+	if err := h.checkBase(); err != nil {
+		return Info{}, errs.Wrap(errs.CodeEncode, err, "checkpoint %d", h.Seq)
+	}
+	if unknown := h.Features &^ knownFeatures; unknown != 0 {
+		return Info{}, errs.New(errs.CodeEncode, "checkpoint %d has unknown features %#x", h.Seq, unknown)
+	}
+	concurrency = max(1, concurrency)
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(concurrency), zstd.WithEncoderCRC(false))
 	if err != nil {
@@ -95,7 +105,7 @@ func writeFile(ctx context.Context, f vfs.File, h Header, sealing keys.Sealing, 
 	if err != nil {
 		return Info{}, err
 	}
-	w := &Writer{ctx: ctx, file: f, encoder: encoder, seal: seal, header: h, concurrency: concurrency}
+	w := &Writer{ctx: ctx, out: out, syncOut: sync, encoder: encoder, seal: seal, header: h, concurrency: concurrency}
 	defer w.wait()
 	if err := w.write(header); err != nil {
 		return Info{}, err
@@ -131,7 +141,8 @@ func writeFile(ctx context.Context, f vfs.File, h Header, sealing keys.Sealing, 
 // and not safe for concurrent use.
 type Writer struct {
 	ctx         context.Context
-	file        vfs.File
+	out         io.Writer
+	syncOut     func() error
 	encoder     *zstd.Encoder
 	seal        *seal // nil if it is not encrypted
 	header      Header
@@ -306,14 +317,14 @@ func (w *Writer) makeWay() error {
 }
 
 func (w *Writer) sync() error {
-	if err := w.file.Sync(); err != nil {
+	if err := w.syncOut(); err != nil {
 		return errs.Wrap(errs.CodeIO, err, "sync the checkpoint of commit %d", w.header.Seq)
 	}
 	return nil
 }
 
 func (w *Writer) write(data []byte) error {
-	if _, err := w.file.WriteAt(data, w.offset); err != nil {
+	if _, err := w.out.Write(data); err != nil {
 		return errs.Wrap(errs.CodeIO, err, "write the checkpoint of commit %d", w.header.Seq)
 	}
 	w.offset += int64(len(data))

@@ -1,0 +1,55 @@
+package backup
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/empyrealapp/aedb-go/errs"
+)
+
+// Sink takes objects. Calls come one at a time.
+type Sink interface {
+	// Put keeps what in yields, to its end, as the object of that name. The name
+	// is not taken: objects are never replaced. When Put returns without an error
+	// the object is whole and durable; after an error, also one of in, there is no
+	// object of the name, or a whole one.
+	Put(ctx context.Context, name string, in io.Reader) error
+}
+
+// Store keeps objects under flat names: what an object store, a directory or a
+// memory does. Names are those that CheckName passes. All methods are safe for
+// concurrent use; but for the object put or deleted, they see what was there.
+type Store interface {
+	Sink
+	// Get returns a reader of an object, which the caller closes. One that is not
+	// there is an error that matches fs.ErrNotExist.
+	Get(ctx context.Context, name string) (io.ReadCloser, error)
+	// List returns the names of all objects, sorted.
+	List(ctx context.Context) ([]string, error)
+	// Delete removes an object; one that is not there is no error.
+	Delete(ctx context.Context, name string) error
+}
+
+// MaxNameBytes is the greatest length of the name of an object.
+const MaxNameBytes = 128
+
+// tempSuffix ends the name of a file that is on its way to be an object.
+const tempSuffix = ".tmp"
+
+// CheckName returns an integrity error for a name that is none of an object: one
+// that is empty, longer than MaxNameBytes, begins with anything but a letter or a
+// digit, has characters other than lower-case letters, digits, dots and hyphens,
+// or ends as a temporary file does.
+func CheckName(name string) error {
+	ok := name != "" && len(name) <= MaxNameBytes && alphanumeric(name[0]) && !strings.HasSuffix(name, tempSuffix)
+	for i := 0; ok && i < len(name); i++ {
+		ok = alphanumeric(name[i]) || name[i] == '.' || name[i] == '-'
+	}
+	if !ok {
+		return errs.New(errs.CodeIntegrity, "%.200q is not the name of an object", name)
+	}
+	return nil
+}
+
+func alphanumeric(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
