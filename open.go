@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/empyrealapp/aedb-go/actors"
+	"github.com/empyrealapp/aedb-go/backup"
 	"github.com/empyrealapp/aedb-go/checkpointer"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/feed"
@@ -39,6 +40,7 @@ type DB struct {
 	pipeline *pipeline.Pipeline
 	keeper   *checkpointer.Checkpointer
 	report   RecoveryReport
+	identity backup.Origin // of the store, for the manifests of backups
 	opened   time.Duration // how long opening took
 
 	reads    readable
@@ -137,6 +139,10 @@ func (db *DB) start(ctx context.Context) error {
 		return err
 	}
 	db.report = found.Report
+	db.identity = backup.Origin{
+		Incarnation: found.Manifest.Incarnation, KeyEncoding: found.Manifest.KeyEncoding,
+		EverPermissive: found.Manifest.EverPermissive,
+	}
 	for _, w := range found.Report.Warnings {
 		db.logger.Warn("recovery", "dir", db.dir, "warning", w)
 	}

@@ -46,7 +46,7 @@ func WriteFull(ctx context.Context, to Sink, origin Origin, image *state.Image, 
 	header := checkpoint.Header{KeyEncoding: m.KeyEncoding, Incarnation: m.Incarnation, Seq: m.Seq, Micros: m.Micros}
 	object, err := putObject(ctx, to, o, m.ID+checkpointSuffix, func(out io.Writer) error {
 		_, err := checkpoint.Stream(ctx, out, header, o.Concurrency, func(w *checkpoint.Writer) error {
-			return o.fill(w, image, m.ID)
+			return o.Fill(w, image, m.ID)
 		})
 		return err
 	})
@@ -63,8 +63,9 @@ func WriteFull(ctx context.Context, to Sink, origin Origin, image *state.Image, 
 // toldEntries is how many entries are written between two calls of OnProgress.
 const toldEntries = 1 << 16
 
-// fill writes all entries of an image.
-func (o *Options) fill(w *checkpoint.Writer, image *state.Image, id string) error {
+// Fill writes all entries of an image to a checkpoint, and tells so as progress of
+// a backup.
+func (o *Options) Fill(w *checkpoint.Writer, image *state.Image, id string) error {
 	total := image.Entries()
 	var done int64
 	for space, tree := range image.Spaces() {

@@ -1,6 +1,7 @@
 package checkpointer
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,7 +43,7 @@ type Policy struct {
 }
 
 // Checkpointer is the logic of the stage. Step, Wake and Take belong to one
-// goroutine; Latest, Stats and Tune are for any.
+// goroutine; Latest, Stats, Tune and the pins are for any.
 type Checkpointer struct {
 	cfg   Config
 	tuned atomic.Pointer[Policy] // for the next step to take over; else nil
@@ -60,8 +61,9 @@ type Checkpointer struct {
 	// written of total entries are in the checkpoint that is being taken; total is 0
 	// while there is none.
 	written, total atomic.Int64
-	mu             sync.Mutex // guards stats
+	mu             sync.Mutex // guards what follows
 	stats          Stats
+	pins           []manifest.Pin // one of a name
 }
 
 // Stats are the figures of a checkpointer since it was made.
@@ -83,6 +85,12 @@ type Stats struct {
 	// Written of Total entries are in the checkpoint that is being taken; both are 0
 	// while there is none.
 	Written, Total int64
+	// Pins are the holds on the log, and PinnedBytes is how much log the last
+	// checkpoint kept for them alone. PinsBroken counts those given up because that
+	// had become too much.
+	Pins        []manifest.Pin
+	PinnedBytes int64
+	PinsBroken  uint64
 }
 
 // Order is what a step decides.
@@ -98,7 +106,7 @@ type Order struct {
 // checkpoint or nil.
 func New(cfg Config, m manifest.Manifest, sealed []msgs.Segment, latest *state.Image) *Checkpointer {
 	cfg.Kept = max(1, cfg.Kept)
-	c := &Checkpointer{cfg: cfg, manifest: m, active: m.ActiveSegment}
+	c := &Checkpointer{cfg: cfg, manifest: m, active: m.ActiveSegment, pins: slices.Clone(m.Pins)}
 	c.latest.Store(latest)
 	if n := len(m.Checkpoints); n > 0 {
 		newest := &m.Checkpoints[n-1]
@@ -182,6 +190,7 @@ func (c *Checkpointer) Stats() Stats {
 	if s.Total = c.total.Load(); s.Total > 0 {
 		s.Written = min(c.written.Load(), s.Total)
 	}
+	s.Pins = slices.Clone(c.pins)
 	return s
 }
 

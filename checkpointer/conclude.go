@@ -32,8 +32,9 @@ func (c *Checkpointer) Conclude() error {
 	m.CreatedMicros = c.cfg.Clock.Now().UnixMicro()
 	m.DurableSeq = max(m.DurableSeq, c.sealed[n-1].LastSeq)
 	m.ActiveSegment = c.active
-	m.Segments = c.listed(oldest)
-	if slices.Equal(m.Segments, c.manifest.Segments) {
+	m.Pins = c.hold(oldest)
+	m.Segments = c.listed(oldest, m.Pins)
+	if slices.Equal(m.Segments, c.manifest.Segments) && slices.Equal(m.Pins, c.manifest.Pins) {
 		return nil
 	}
 	if err := manifest.StoreSigned(c.cfg.FS, c.cfg.Dir, m, c.cfg.Sealing.Ring); err != nil {

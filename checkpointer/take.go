@@ -134,15 +134,16 @@ func (c *Checkpointer) next(added manifest.Checkpoint) manifest.Manifest {
 	m.ActiveSegment = c.active
 	all := append(slices.Clone(m.Checkpoints), added)
 	m.Retain(all[max(0, len(all)-c.cfg.Kept):])
-	m.Segments = c.listed(m.Checkpoints[0].Seq)
+	m.Pins = c.hold(m.Checkpoints[0].Seq)
+	m.Segments = c.listed(m.Checkpoints[0].Seq, m.Pins)
 	return m
 }
 
 // listed returns what a manifest says of the sealed segments that a recovery from a
-// checkpoint of the given seq reads.
-func (c *Checkpointer) listed(seq uint64) []manifest.Segment {
+// checkpoint of the given seq reads, or a pin holds.
+func (c *Checkpointer) listed(seq uint64, pins []manifest.Pin) []manifest.Segment {
 	var segments []manifest.Segment
-	for _, s := range c.sealed[c.needed(seq):] {
+	for _, s := range c.sealed[c.firstKept(seq, pins):] {
 		segments = append(segments, manifest.Segment{
 			Number: s.Number, FirstSeq: s.FirstSeq, LastSeq: s.LastSeq, Size: s.Size, Digest: s.Digest,
 		})
@@ -162,9 +163,10 @@ func (c *Checkpointer) needed(seq uint64) int {
 
 // release removes the files that are needed neither by the manifest in force nor
 // to fall back: that takes the newest checkpoint of the generation before with what
-// it builds on, and the log from there on. It goes by what is in the directory, and so also removes
-// what earlier attempts and recoveries have left. A file that cannot be removed
-// does no harm; the next checkpoint tries again.
+// it builds on, and the log from there on, or from where a pin holds it. It goes by
+// what is in the directory, and so also removes what earlier attempts and recoveries
+// have left. A file that cannot be removed does no harm; the next checkpoint tries
+// again.
 func (c *Checkpointer) release(fallback *manifest.Manifest, out *Outcome) {
 	needed := map[uint64]bool{}
 	for _, listed := range c.manifest.Listed() {
@@ -180,7 +182,7 @@ func (c *Checkpointer) release(fallback *manifest.Manifest, out *Outcome) {
 	} else {
 		floor = 0 // it begins with nothing and reads the whole log
 	}
-	c.sealed = slices.Clone(c.sealed[c.needed(floor):])
+	c.sealed = slices.Clone(c.sealed[c.firstKept(floor, c.manifest.Pins):])
 	first := c.active
 	if len(c.sealed) > 0 {
 		first = c.sealed[0].Number

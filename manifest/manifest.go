@@ -38,8 +38,21 @@ type Manifest struct {
 	// on; ascending, and all below them.
 	Bases []Checkpoint `json:"bases,omitempty"`
 	// Segments are the sealed segments, ascending, from the oldest that the
-	// oldest checkpoint needs.
+	// oldest checkpoint needs, or a pin holds.
 	Segments []Segment `json:"segments"`
+	// Pins keep segments on the list that no checkpoint needs.
+	Pins []Pin `json:"pins,omitempty"`
+}
+
+// Pin is a hold on the log, for what is to be copied from it.
+type Pin struct {
+	// Name tells whose it is.
+	Name string `json:"name"`
+	// Seq is the first commit held.
+	Seq uint64 `json:"seq"`
+	// MaxBytes bounds the log that is kept for this pin alone. Beyond it the pin is
+	// given up.
+	MaxBytes int64 `json:"max_bytes"`
 }
 
 // Checkpoint is one retained checkpoint.

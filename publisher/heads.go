@@ -20,6 +20,8 @@ type Heads struct {
 	durable atomic.Pointer[durable]
 	logged  atomic.Uint64 // see Logged
 
+	volatile atomic.Bool // see HadVolatile
+
 	// moved is closed at the next publication; nil while nobody waits for that.
 	moved atomic.Pointer[chan struct{}]
 
@@ -66,6 +68,10 @@ func (h *Heads) Durable() uint64 { return h.durable.Load().seq }
 // Logged returns the last published commit that is not volatile, or an earlier
 // bound that is durable. Commits behind it have nothing to be made durable.
 func (h *Heads) Logged() uint64 { return h.logged.Load() }
+
+// HadVolatile reports whether anything published was volatile, so that the images
+// hold effects that the log does not.
+func (h *Heads) HadVolatile() bool { return h.volatile.Load() }
 
 // Moved returns a channel that is closed when something is published after the
 // call, or when the log has failed. Look at Visible after the call, not before. It

@@ -146,6 +146,9 @@ func (h *Heads) Publish(r Release, history *History) {
 		if !e.Unlogged() {
 			h.logged.Store(e.LastSeq())
 		}
+		if slices.ContainsFunc(e.Sets, func(c msgs.Changeset) bool { return c.Volatile }) {
+			h.volatile.Store(true)
+		}
 	}
 	if n := len(r.Epochs); n > 0 {
 		h.visible.Store(r.Epochs[n-1].Image.(*state.Image))

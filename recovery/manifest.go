@@ -13,6 +13,10 @@ import (
 	"github.com/empyrealapp/aedb-go/wal"
 )
 
+// RestoreMarker is the name of the file that lies in a directory while a store is
+// being restored into it. Until that is done there is no store to open.
+const RestoreMarker = "RESTORING"
+
 const (
 	// keyEncoding is the version of the encoding of keys that this release writes
 	// and reads.
@@ -37,6 +41,9 @@ func (r *recoverer) list() error {
 	// The names are sorted, and so are the numbers in them: they are padded to
 	// a width that no store outgrows.
 	for _, name := range names {
+		if name == RestoreMarker {
+			return errs.New(errs.CodeUnavailable, "%s holds the beginning of a restore that was not finished; restore into it again", r.Dir).On(r.Dir)
+		}
 		if n, ok := wal.ParseSegmentName(name); ok {
 			r.files.segments = append(r.files.segments, n)
 		} else if seq, ok := checkpoint.ParseFileName(name); ok {

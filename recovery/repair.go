@@ -63,16 +63,10 @@ func (r *recoverer) storeManifest() error {
 	m.DurableSeq = r.seq
 	m.ActiveSegment = r.log.next
 	m.Segments = nil
-	oldest := uint64(0)
-	if len(m.Checkpoints) > 0 {
-		oldest = m.Checkpoints[0].Seq
-	}
 	for _, s := range r.log.sealed {
-		if s.LastSeq > oldest {
-			m.Segments = append(m.Segments, manifest.Segment{
-				Number: s.Number, FirstSeq: s.FirstSeq, LastSeq: s.LastSeq, Size: s.Size, Digest: s.Digest,
-			})
-		}
+		m.Segments = append(m.Segments, manifest.Segment{
+			Number: s.Number, FirstSeq: s.FirstSeq, LastSeq: s.LastSeq, Size: s.Size, Digest: s.Digest,
+		})
 	}
 	if err := manifest.StoreSigned(r.FS, r.Dir, m, r.Sealing.Ring); err != nil {
 		return err
