@@ -94,6 +94,12 @@ type OperationalMetrics struct {
 	LastCheckpointAge time.Duration
 	WALLastSync       time.Time
 
+	// backup_log_bytes: log that the last checkpoint kept only for the next
+	// incremental backup. backup_log_released: how often it was given up for having
+	// become too much.
+	BackupLogBytes    int64
+	BackupLogReleased uint64
+
 	// wal_poisoned: the pipeline has broken down; see DB.Err.
 	WALPoisoned bool
 
@@ -150,6 +156,7 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 		CheckpointEntriesWritten: keeper.Written, CheckpointEntriesTotal: keeper.Total,
 		DiskFreeBytes: db.disk.free.Load(), WritesRefused: db.pipeline.Held() != nil,
 		WALLastSync: c.LastSync, WALPoisoned: db.pipeline.Cause() != nil,
+		BackupLogBytes: keeper.PinnedBytes, BackupLogReleased: keeper.PinsBroken,
 	}
 	if !keeper.At.IsZero() {
 		m.LastCheckpointAge = max(0, db.clock.Now().Sub(keeper.At))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 
 	"github.com/zeebo/blake3"
 
@@ -76,6 +77,9 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 // returned without an error.
 func readObject(ctx context.Context, from Store, o Options, sealed bool, object *Object, use func(io.Reader) error) error {
 	stored, err := from.Get(ctx, object.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errs.Wrap(errs.CodeIntegrity, err, "%s is missing", object.Name).On(object.Name)
+	}
 	if err != nil {
 		return failed(err, "read %s", object.Name).On(object.Name)
 	}
