@@ -1,0 +1,144 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/empyrealapp/aedb-go"
+	"github.com/empyrealapp/aedb-go/backup"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/vfs"
+)
+
+var errBroken = errors.New("broken")
+
+// fates are what power losses leave in turn.
+func fates(seed uint64) []vfs.Fate {
+	return []vfs.Fate{vfs.AllLost(), vfs.AllKept(), vfs.TornLastWrite(seed), vfs.RandomBlocks(seed, 50), vfs.MixedSectors(seed, 50)}
+}
+
+// interrupted runs what is given on copies of a file system, once for each of its
+// operations, and loses the power at that, or fails it.
+func interrupted(t *testing.T, base *vfs.Mem, run func(*vfs.Mem) error, after func(t *testing.T, left *vfs.Mem, err error)) {
+	seed := baseSeed(t)
+	whole := base.Clone(vfs.AllKept())
+	before := whole.Ops()
+	require.NoError(t, run(whole))
+	total := whole.Ops() - before
+	t.Logf("%d operations", total)
+	stride := int64(1)
+	if testing.Short() {
+		stride = 1 + total/12
+	}
+	for n := int64(1); n <= total; n += stride {
+		fate := fates(seed + uint64(n))[n%5]
+		for name, fault := range map[string]vfs.Fault{"power": {CrashNow: true}, "error": {Err: errBroken}} {
+			t.Run(fmt.Sprintf("%s at %d, %s", name, n, fate), func(t *testing.T) {
+				fsys := base.Clone(vfs.AllKept())
+				at := fsys.Ops() + n
+				fsys.SetInjector(func(op vfs.Op) vfs.Fault {
+					if op.N == at && op.Kind.Mutates() {
+						return fault
+					}
+					return vfs.Fault{}
+				})
+				err := run(fsys)
+				fsys.SetInjector(nil)
+				if fault.CrashNow {
+					fsys = fsys.Crash(fate)
+				}
+				after(t, fsys, err)
+			})
+		}
+	}
+}
+
+func TestInterruptedBackupIsWholeOrNone(t *testing.T) {
+	db := open(t, vfs.NewMem())
+	putMany(t, db, 40)
+	disk := vfs.NewMem()
+	set, err := backup.OpenDirectory(disk, "backups")
+	require.NoError(t, err)
+	base := full(t, db, set, aedb.BackupOptions{KeepLog: keepLog})
+	putMany(t, db, 40)
+	takes := map[string]func(to backup.Sink) error{
+		"full": func(to backup.Sink) error {
+			_, err := db.BackupFull(ctx, to, aedb.BackupOptions{KeepLog: keepLog})
+			return err
+		},
+		"incremental": func(to backup.Sink) error {
+			_, err := db.BackupIncremental(ctx, to, base, aedb.BackupOptions{KeepLog: keepLog})
+			return err
+		},
+	}
+	for name, take := range takes {
+		t.Run(name, func(t *testing.T) {
+			run := func(fsys *vfs.Mem) error {
+				to, err := backup.OpenDirectory(fsys, "backups")
+				if err != nil {
+					return err
+				}
+				return take(to)
+			}
+			interrupted(t, disk, run, func(t *testing.T, left *vfs.Mem, err error) {
+				from, openErr := backup.OpenDirectory(left, "backups")
+				require.NoError(t, openErr)
+				verdict, verifyErr := backup.Verify(ctx, from, backup.VerifyOptions{Rebuild: true})
+				require.NoError(t, verifyErr)
+				require.True(t, verdict.OK(), "%v", verdict.Damaged)
+				require.Contains(t, []int{1, 2}, verdict.Backups)
+				if err == nil {
+					require.Equal(t, 2, verdict.Backups, "it was said to be there")
+				}
+				require.NoError(t, take(from))
+			})
+		})
+	}
+}
+
+func TestInterruptedRestoreIsWholeOrNone(t *testing.T) {
+	var set backup.Memory
+	_, c := chain(t, &set, aedb.BackupOptions{})
+	run := func(fsys *vfs.Mem) error {
+		_, err := aedb.Restore(ctx, &set, dir, aedb.RestoreOptions{FS: fsys})
+		return err
+	}
+	whole := func(t *testing.T, fsys vfs.FS) {
+		db := open(t, fsys)
+		seq, state := digest(t, db)
+		require.Equal(t, c.Head().Seq, seq)
+		require.Equal(t, *c.Head().State, backup.Digest(state))
+		require.NoError(t, db.Close(ctx))
+	}
+	interrupted(t, vfs.NewMem(), run, func(t *testing.T, left *vfs.Mem, err error) {
+		files := 0
+		for _, name := range left.Names() {
+			if path.Base(name) != "LOCK" {
+				files++
+			}
+		}
+		if err == nil {
+			whole(t, left)
+			return
+		}
+		if files > 0 {
+			for _, mode := range []aedb.RecoveryMode{aedb.Strict, aedb.Permissive} {
+				cfg := config(left)
+				cfg.Recovery = mode
+				db, openErr := aedb.OpenNoAuth(dir, cfg)
+				if openErr == nil { // it was whole, and only that was not told
+					require.NoError(t, db.Close(ctx))
+					whole(t, left)
+					return
+				}
+				require.ErrorIs(t, openErr, errs.ErrUnavailable)
+			}
+		}
+		require.NoError(t, run(left))
+		whole(t, left)
+	})
+}
