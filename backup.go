@@ -41,7 +41,12 @@ func (db *DB) BackupFull(ctx context.Context, to backup.Sink, o BackupOptions) (
 	if err != nil {
 		return backup.Manifest{}, err
 	}
-	return db.holding(backupPin, image.Seq(), o.KeepLog, func() (backup.Manifest, error) {
+	return db.fullOf(ctx, to, image, backupPin, o)
+}
+
+// fullOf takes a full backup of an image whose commits are durable.
+func (db *DB) fullOf(ctx context.Context, to backup.Sink, image *state.Image, pin string, o BackupOptions) (backup.Manifest, error) {
+	return db.holding(pin, image.Seq(), o.KeepLog, func() (backup.Manifest, error) {
 		var tip *msgs.Changeset
 		if seq := image.Seq(); seq > 0 {
 			err := db.commits(seq-1, seq, func(c *msgs.Changeset) error {
@@ -67,14 +72,15 @@ func (db *DB) BackupFull(ctx context.Context, to backup.Sink, o BackupOptions) (
 // another store, or of this one before it was restored or set back: then take a
 // full one.
 func (db *DB) BackupIncremental(ctx context.Context, to backup.Sink, parent backup.Manifest, o BackupOptions) (backup.Manifest, error) {
-	return db.increment(ctx, to, &parent, backupPin, o)
-}
-
-func (db *DB) increment(ctx context.Context, to backup.Sink, parent *backup.Manifest, pin string, o BackupOptions) (backup.Manifest, error) {
 	image, err := db.durableImage(ctx)
 	if err != nil {
 		return backup.Manifest{}, err
 	}
+	return db.incrementTo(ctx, to, image, &parent, backupPin, o)
+}
+
+// incrementTo takes an incremental backup up to an image whose commits are durable.
+func (db *DB) incrementTo(ctx context.Context, to backup.Sink, image *state.Image, parent *backup.Manifest, pin string, o BackupOptions) (backup.Manifest, error) {
 	m, err := backup.WriteIncremental(ctx, to, db.origin(), parent, image, db.commits, !o.SkipDigest, o.Options)
 	if err == nil {
 		db.hold(pin, m.Seq, o.KeepLog)

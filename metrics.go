@@ -99,6 +99,10 @@ type OperationalMetrics struct {
 	// become too much.
 	BackupLogBytes    int64
 	BackupLogReleased uint64
+	// Archive has the figures of the archiver: archive_seq, archive_lag,
+	// archive_lag_time, archive_shipments, archive_fulls, archive_bytes and
+	// archive_failures.
+	Archive ArchiveStats
 
 	// wal_poisoned: the pipeline has broken down; see DB.Err.
 	WALPoisoned bool
@@ -156,6 +160,7 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 		CheckpointEntriesWritten: keeper.Written, CheckpointEntriesTotal: keeper.Total,
 		DiskFreeBytes: db.disk.free.Load(), WritesRefused: db.pipeline.Held() != nil,
 		WALLastSync: c.LastSync, WALPoisoned: db.pipeline.Cause() != nil,
+		Archive:        db.archiveStats(),
 		BackupLogBytes: keeper.PinnedBytes, BackupLogReleased: keeper.PinsBroken,
 	}
 	if !keeper.At.IsZero() {

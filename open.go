@@ -49,6 +49,9 @@ type DB struct {
 	disk     diskWatch
 	watchers *actors.System // what runs beside the pipeline
 
+	archiveMu sync.Mutex // guards archiver
+	archiver  *Archiver  // the last one begun
+
 	tuneMu   sync.Mutex // held by Tune
 	closing  atomic.Bool
 	closed   chan struct{} // closed when Close has finished
@@ -238,6 +241,7 @@ func (db *DB) Close(ctx context.Context) error {
 		// Watchers end at once, and a failure of theirs has been logged.
 		_ = db.watchers.Stop(context.Background())
 		err := db.pipeline.Stop(ctx)
+		db.endArchive(ctx, err == nil)
 		db.reads.close()
 		db.sealing.Ring.Wipe()
 		db.closeErr = errors.Join(err, db.unlock())

@@ -155,7 +155,7 @@ func ReadArchive(ctx context.Context, in io.Reader, into Store, o Options) (ids 
 	err = open(buffered, o, keys.IsStream(start), func(content io.Reader) error {
 		r := archiveReader{tar: tar.NewReader(content), into: into, options: o}
 		if err := r.read(ctx); err != nil {
-			r.takeBack(context.WithoutCancel(ctx))
+			takeBack(ctx, into, r.names)
 			return err
 		}
 		ids = r.ids
@@ -240,13 +240,6 @@ func (r *archiveReader) next() error {
 	}
 	r.object, r.part = object, part
 	return nil
-}
-
-// takeBack deletes what was put.
-func (r *archiveReader) takeBack(ctx context.Context) {
-	for _, name := range r.names {
-		_ = r.into.Delete(ctx, name) // without a manifest it means nothing, also if it stays
-	}
 }
 
 // objectReader reads one object over all its parts, and leaves the archive at the

@@ -48,11 +48,14 @@ func WriteIncremental(ctx context.Context, to Sink, origin Origin, parent *Manif
 	if err == nil {
 		err = p.end()
 	}
-	if err != nil {
-		return Manifest{}, tooOld(err, parent)
+	if err == nil {
+		if err = m.validate(); err != nil {
+			err = errs.Wrap(errs.CodeIntegrity, err, "the log does not hold the commits %d to %d", m.FromSeq, m.Seq)
+		}
 	}
-	if err := m.validate(); err != nil {
-		return Manifest{}, errs.Wrap(errs.CodeIntegrity, err, "the log does not hold the commits %d to %d", m.FromSeq, m.Seq)
+	if err != nil {
+		takeBack(ctx, to, m.objectNames())
+		return Manifest{}, tooOld(err, parent)
 	}
 	if digest && !m.Volatile {
 		d := Digest(image.Digest())

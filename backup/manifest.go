@@ -83,6 +83,15 @@ func (m *Manifest) Bytes() int64 {
 	return n
 }
 
+// objectNames returns the names of the objects but the manifest.
+func (m *Manifest) objectNames() []string {
+	names := make([]string, len(m.Objects))
+	for i := range m.Objects {
+		names[i] = m.Objects[i].Name
+	}
+	return names
+}
+
 // validate checks that a manifest is in order in itself.
 func (m *Manifest) validate() error {
 	wrong := func(format string, args ...any) error { return errs.New(errs.CodeValidation, format, args...) }

@@ -31,6 +31,18 @@ type Store interface {
 	Delete(ctx context.Context, name string) error
 }
 
+// takeBack deletes the objects of a backup that was not finished, where the sink can
+// do that. They mean nothing, also if they stay.
+func takeBack(ctx context.Context, to Sink, names []string) {
+	store, ok := to.(Store)
+	if !ok {
+		return
+	}
+	for _, name := range names {
+		_ = store.Delete(context.WithoutCancel(ctx), name)
+	}
+}
+
 // MaxNameBytes is the greatest length of the name of an object.
 const MaxNameBytes = 128
 

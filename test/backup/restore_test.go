@@ -107,6 +107,7 @@ func TestEveryCommitOfAChainCanBeRestoredTo(t *testing.T) {
 	m := full(t, db, &set, aedb.BackupOptions{KeepLog: keepLog})
 	base := m.Seq
 	for range 6 {
+		putMany(t, db, 30)
 		_, err := db.Checkpoint(ctx) // it may release no log that is needed
 		require.NoError(t, err)
 		m = incremental(t, db, &set, m, aedb.BackupOptions{KeepLog: keepLog})
