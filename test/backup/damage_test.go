@@ -185,3 +185,22 @@ func TestListTellsWhatIsUnfinishedAndDamaged(t *testing.T) {
 	require.Equal(t, c[1].ID, l.Damaged[0].Name)
 	require.Equal(t, []string{c[2].Objects[0].Name}, l.Unfinished)
 }
+
+func TestBackupsAreDeletedFromTheEndOfAChain(t *testing.T) {
+	var set backup.Memory
+	_, c := chain(t, &set, aedb.BackupOptions{})
+	require.ErrorIs(t, backup.Delete(ctx, &set, c[1].ID, backup.Options{}), errs.ErrValidation)
+	require.ErrorIs(t, backup.Delete(ctx, &set, "../x", backup.Options{}), errs.ErrValidation)
+	for i := len(c) - 1; i >= 0; i-- {
+		require.NoError(t, backup.Delete(ctx, &set, c[i].ID, backup.Options{}))
+		if i > 0 {
+			_, report := restored(t, &set, aedb.RestoreOptions{})
+			require.Equal(t, c[i-1].Seq, report.Seq)
+		}
+	}
+	names, err := set.List(ctx)
+	require.NoError(t, err)
+	require.Empty(t, names)
+	_, err = aedb.Restore(ctx, &set, dir, aedb.RestoreOptions{FS: vfs.NewMem()})
+	require.ErrorIs(t, err, errs.ErrValidation)
+}
