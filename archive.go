@@ -263,6 +263,9 @@ func (a *Archiver) Stats() ArchiveStats {
 // that is not shipped stays held for whoever goes on. DB.Close closes the archiver
 // too.
 func (a *Archiver) Close(ctx context.Context) error {
+	if !a.Stats().Running {
+		return nil
+	}
 	a.end()
 	return a.Ship(ctx)
 }
