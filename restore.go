@@ -180,13 +180,16 @@ func (r *restoring) build(ctx context.Context, from backup.Store, plan *backup.P
 	if _, err := rand.Read(m.Incarnation[:]); err != nil {
 		return RestoreReport{}, errs.Wrap(errs.CodeInternal, err, "draw the identity of the store")
 	}
-	info, err := r.writeState(ctx, &m, image)
-	if err != nil {
-		return RestoreReport{}, err
+	if image.Seq() > 0 { // before the first commit there is no checkpoint
+		info, err := r.writeState(ctx, &m, image)
+		if err != nil {
+			return RestoreReport{}, err
+		}
+		m.Checkpoints = []manifest.Checkpoint{{
+			File: info.File, Seq: image.Seq(), Size: info.Size, Digest: info.Digest, CreatedMicros: now,
+			RawBytes: info.RawBytes,
+		}}
 	}
-	m.Checkpoints = []manifest.Checkpoint{{
-		File: info.File, Seq: image.Seq(), Size: info.Size, Digest: info.Digest, CreatedMicros: now,
-	}}
 	if err := manifest.Store(r.FS, r.dir, m); err != nil {
 		return RestoreReport{}, err
 	}

@@ -105,8 +105,8 @@ func (r *rebuilding) load(scratch Scratch) (*state.Working, error) {
 	}
 	defer reader.Close() // it was only read
 	h := reader.Header()
-	if h.Seq != base.Seq || h.Micros != base.Micros || h.KeyEncoding != base.KeyEncoding || base.Incarnation != h.Incarnation {
-		return nil, errs.New(errs.CodeIntegrity, "its checkpoint is of another commit or store than its manifest says")
+	if h.Base.Seq != 0 || h.Seq != base.Seq || h.Micros != base.Micros || h.KeyEncoding != base.KeyEncoding || base.Incarnation != h.Incarnation {
+		return nil, errs.New(errs.CodeIntegrity, "its checkpoint is not the whole state of the commit and the store that its manifest says")
 	}
 	w := state.NewWorking()
 	w.Begin(h.Seq, h.Micros)
