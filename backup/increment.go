@@ -130,8 +130,11 @@ func (p *pieces) add(c *msgs.Changeset) error {
 		return errs.FromContext(p.ctx, "take an incremental backup")
 	}
 	m := p.manifest
-	d := DigestOf(c)
-	m.Tip, m.Micros, m.Volatile = &d, c.Micros, m.Volatile || c.Volatile
+	m.Volatile = m.Volatile || c.Volatile
+	if c.Seq == m.Seq {
+		d := DigestOf(c)
+		m.Tip = &d
+	}
 	size := sizeOf(c)
 	if len(p.frame) > 0 && p.bytes+size > frameBytes {
 		if err := p.flush(); err != nil {
