@@ -22,8 +22,8 @@ type Directory struct {
 	dir  string
 }
 
-// OpenDirectory returns the store in a directory, and makes that, mode 0700, if it
-// is not there.
+// OpenDirectory returns the store in a directory, and makes that if it is not there.
+// Its mode is 0700 from then on, whatever it was.
 func OpenDirectory(fsys vfs.FS, dir string) (*Directory, error) {
 	if dir == "" {
 		return nil, errs.New(errs.CodeValidation, "the name of the directory is empty")

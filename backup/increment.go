@@ -109,19 +109,18 @@ func tooOld(err error, parent *Manifest) error {
 }
 
 // pieces writes commits as pieces of log. Each is a log segment of its own, with
-// the store's incarnation, numbered from 1 within the backup, and chained to the
-// one before as segments are.
+// the store's incarnation, and numbered from 1 within the backup. What chains them
+// is the manifest.
 type pieces struct {
 	ctx      context.Context
 	to       Sink
 	options  Options
 	manifest *Manifest
 
-	writer   *wal.Writer // of the piece being made, nil between two
-	data     []byte
-	frame    []msgs.Changeset // copies, not in data yet
-	bytes    int              // of them, about
-	previous wal.Digest       // of the piece before
+	writer *wal.Writer // of the piece being made, nil between two
+	data   []byte
+	frame  []msgs.Changeset // copies, not in data yet
+	bytes  int              // of them, about
 }
 
 // add takes the next commit.
@@ -162,7 +161,7 @@ func (p *pieces) flush() error {
 	if p.writer == nil {
 		header := wal.Header{
 			Incarnation: m.Incarnation, Number: uint64(len(m.Objects)) + 1, Term: 1,
-			FirstSeq: first, CreatedMicros: m.CreatedMicros, Previous: p.previous,
+			FirstSeq: first, CreatedMicros: m.CreatedMicros,
 		}
 		writer, data, err := wal.NewWriter(header)
 		if err != nil {
@@ -195,7 +194,7 @@ func (p *pieces) end() error {
 	}
 	object.FirstSeq, object.LastSeq = p.writer.Header().FirstSeq, p.writer.NextSeq()-1
 	m.Objects = append(m.Objects, object)
-	p.previous, p.writer, p.data = p.writer.Digest(), nil, nil
+	p.writer, p.data = nil, nil
 	p.options.tell(WriteLog, m.ID, int64(object.LastSeq-m.FromSeq)+1, int64(m.Seq-m.FromSeq)+1)
 	return nil
 }
