@@ -15,7 +15,7 @@ import (
 // ArchiveConfig says how commits are archived. DefaultArchiveConfig returns a
 // complete one.
 type ArchiveConfig struct {
-	// Options are the keys, and whether to seal the objects.
+	// Options are the keys, and whether to seal the objects, as in BackupOptions.
 	backup.Options
 	// Interval is the longest time a durable commit waits to be shipped, while
 	// shipping succeeds; 10 s by default. A failure is tried again after as long.
@@ -89,7 +89,7 @@ func (db *DB) Archive(to backup.Store, cfg ArchiveConfig) (*Archiver, error) {
 	if cfg.Interval <= 0 || cfg.Bytes < 0 || cfg.FullEvery < 0 || cfg.KeepLog <= 0 {
 		return nil, errs.New(errs.CodeInvalidConfig, "the interval of an archive and the log kept for it must be positive, its other bounds 0 or positive")
 	}
-	if cfg.Seal && cfg.Keys == nil {
+	if cfg.Options = db.protected(cfg.Options); cfg.Seal && cfg.Keys == nil {
 		return nil, errs.New(errs.CodeInvalidConfig, "to seal an archive takes keys")
 	}
 	ctx, stop := context.WithCancel(context.Background())

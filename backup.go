@@ -14,7 +14,9 @@ import (
 
 // BackupOptions say how a backup is taken.
 type BackupOptions struct {
-	// Options are the keys, and whether to seal the objects.
+	// Options are the keys, and whether to seal the objects. The backups of a store
+	// with keys are signed under these if none are given, and those of an encrypted
+	// store are always sealed.
 	backup.Options
 	// KeepLog is how much log, in bytes, may be kept for an incremental backup on
 	// top of this one, beyond what the store keeps for itself. When it comes to be
@@ -46,6 +48,7 @@ func (db *DB) BackupFull(ctx context.Context, to backup.Sink, o BackupOptions) (
 
 // fullOf takes a full backup of an image whose commits are durable.
 func (db *DB) fullOf(ctx context.Context, to backup.Sink, image *state.Image, pin string, o BackupOptions) (backup.Manifest, error) {
+	o.Options = db.protected(o.Options)
 	return db.holding(pin, image.Seq(), o.KeepLog, func() (backup.Manifest, error) {
 		var tip *msgs.Changeset
 		if seq := image.Seq(); seq > 0 {
@@ -81,11 +84,21 @@ func (db *DB) BackupIncremental(ctx context.Context, to backup.Sink, parent back
 
 // incrementTo takes an incremental backup up to an image whose commits are durable.
 func (db *DB) incrementTo(ctx context.Context, to backup.Sink, image *state.Image, parent *backup.Manifest, pin string, o BackupOptions) (backup.Manifest, error) {
+	o.Options = db.protected(o.Options)
 	m, err := backup.WriteIncremental(ctx, to, db.origin(), parent, image, db.commits, !o.SkipDigest, o.Options)
 	if err == nil {
 		db.hold(pin, m.Seq, o.KeepLog)
 	}
 	return m, err
+}
+
+// protected returns options under which a backup is as well protected as the store.
+func (db *DB) protected(o backup.Options) backup.Options {
+	if o.Keys == nil {
+		o.Keys = db.sealing.Ring
+	}
+	o.Seal = o.Seal || db.sealing.Encrypt
+	return o
 }
 
 // durableImage returns the state as it is now, when all of it is durable.

@@ -14,6 +14,7 @@ import (
 	"github.com/empyrealapp/aedb-go/backup"
 	checkpoints "github.com/empyrealapp/aedb-go/checkpoint"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/manifest"
 	"github.com/empyrealapp/aedb-go/recovery"
 	"github.com/empyrealapp/aedb-go/state"
@@ -26,6 +27,9 @@ type RestoreOptions struct {
 	backup.Options
 	// Target is the end of the newest backup by default.
 	Target backup.Target
+	// StoreKeys are the keys of the store that is made, as in Config.Keys, with which
+	// it is opened later; none by default. Of the rest only Encrypt counts.
+	StoreKeys KeyConfig
 	// FS and Clock stand in for the operating system, for tests; nil is the real
 	// one.
 	FS    vfs.FS
@@ -78,6 +82,14 @@ func Restore(ctx context.Context, from backup.Store, dir string, o RestoreOption
 	if o.Clock == nil {
 		o.Clock = vfs.SystemClock()
 	}
+	if broken := o.StoreKeys.broken(); len(broken) > 0 {
+		return RestoreReport{}, errs.Wrap(errs.CodeInvalidConfig, errors.Join(broken...), "the keys of the store cannot be used")
+	}
+	sealing, err := o.StoreKeys.sealing()
+	if err != nil {
+		return RestoreReport{}, err
+	}
+	defer sealing.Ring.Wipe()
 	plan, err := backup.MakePlan(ctx, from, o.Target, o.Options)
 	if err != nil {
 		return RestoreReport{}, err
@@ -86,7 +98,7 @@ func Restore(ctx context.Context, from backup.Store, dir string, o RestoreOption
 	if err != nil {
 		return RestoreReport{}, err
 	}
-	r := restoring{RestoreOptions: o, dir: dir}
+	r := restoring{RestoreOptions: o, dir: dir, sealing: sealing}
 	report, err := r.restore(ctx, from, &plan)
 	if closeErr := lock.Close(); err == nil && closeErr != nil {
 		err = errs.Wrap(errs.CodeIO, closeErr, "release the lock of %s", dir).On(dir)
@@ -97,7 +109,8 @@ func Restore(ctx context.Context, from backup.Store, dir string, o RestoreOption
 // restoring is one restore into a locked directory.
 type restoring struct {
 	RestoreOptions
-	dir string
+	dir     string
+	sealing keys.Sealing // of the store
 }
 
 func (r *restoring) path(name string) string { return path.Join(r.dir, name) }
@@ -167,7 +180,14 @@ func ofRestore(name string) bool {
 
 // build writes the store: the checkpoint, and the manifest last.
 func (r *restoring) build(ctx context.Context, from backup.Store, plan *backup.Plan) (RestoreReport, error) {
-	image, err := backup.Rebuild(ctx, from, plan, backup.Scratch{FS: r.FS, Name: r.path(restoreScratch)}, r.Options)
+	scratch := backup.Scratch{FS: r.FS, Name: r.path(restoreScratch)}
+	if r.sealing.Encrypt {
+		scratch.FS = vfs.NewMem() // nothing that is readable may reach the disk
+		if err := scratch.FS.MkdirAll(r.dir); err != nil {
+			return RestoreReport{}, errs.Wrap(errs.CodeInternal, err, "make room for a checkpoint in memory")
+		}
+	}
+	image, err := backup.Rebuild(ctx, from, plan, scratch, r.Options)
 	if err != nil {
 		return RestoreReport{}, err
 	}
@@ -190,7 +210,7 @@ func (r *restoring) build(ctx context.Context, from backup.Store, plan *backup.P
 			RawBytes: info.RawBytes,
 		}}
 	}
-	if err := manifest.Store(r.FS, r.dir, m); err != nil {
+	if err := manifest.StoreSigned(r.FS, r.dir, m, r.sealing.Ring); err != nil {
 		return RestoreReport{}, err
 	}
 	report := RestoreReport{
@@ -210,13 +230,13 @@ func (r *restoring) writeState(ctx context.Context, m *manifest.Manifest, image 
 	header := checkpoints.Header{
 		KeyEncoding: m.KeyEncoding, Incarnation: m.Incarnation, Seq: image.Seq(), Micros: image.Micros(),
 	}
-	info, err := checkpoints.Write(ctx, r.FS, r.dir, header, r.Concurrency, func(w *checkpoints.Writer) error {
+	info, err := checkpoints.WriteSealed(ctx, r.FS, r.dir, header, r.sealing, r.Concurrency, func(w *checkpoints.Writer) error {
 		return r.Fill(w, image, "")
 	})
 	if err != nil {
 		return info, err
 	}
-	reader, err := checkpoints.Open(r.FS, r.path(info.File))
+	reader, err := checkpoints.OpenSealed(r.FS, r.path(info.File), r.sealing.Ring)
 	if err != nil {
 		return info, err
 	}
