@@ -151,6 +151,8 @@ func follows(parent, child *Manifest) error {
 		return damaged(child.ID, "backup %s has key encoding %d, and its parent %s has %d", child.ID, child.KeyEncoding, parent.ID, parent.KeyEncoding)
 	case parent.Seq+1 != child.FromSeq:
 		return damaged(child.ID, "backup %s begins at commit %d, and its parent %s ends at %d", child.ID, child.FromSeq, parent.ID, parent.Seq)
+	case child.Micros < parent.Micros:
+		return damaged(child.ID, "backup %s ends at an earlier time than its parent, %s", child.ID, parent.ID)
 	}
 	return nil
 }

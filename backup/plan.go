@@ -14,7 +14,8 @@ import (
 // backup.
 type Target struct {
 	// Backup is the backup whose chain is used. Empty is the newest one that leads
-	// to the rest of the target.
+	// to the rest of the target; where that is not a commit, and another backup that
+	// goes further cannot be used, there is none.
 	Backup string
 	// Seq, if not nil, is the commit to restore to.
 	Seq *uint64
@@ -60,15 +61,20 @@ func MakePlan(ctx context.Context, from Store, target Target, o Options) (Plan, 
 			return Plan{}, err
 		}
 	}
+	for i := range p.Chain {
+		if m := &p.Chain[i]; m.Seq == p.Seq {
+			p.Micros = m.Micros
+			if m.State != nil {
+				p.State = m.State
+			}
+		}
+	}
 	// What begins behind the target is not read.
 	for len(p.Chain) > 1 && p.Chain.Head().FromSeq > p.Seq {
 		p.Chain = p.Chain[:len(p.Chain)-1]
 	}
 	for i := range p.Chain {
 		m := &p.Chain[i]
-		if m.Seq == p.Seq {
-			p.State, p.Micros = m.State, m.Micros
-		}
 		for j := range m.Objects {
 			if m.Objects[j].FirstSeq <= p.Seq {
 				p.Bytes += m.Objects[j].Size
@@ -107,6 +113,9 @@ func choose(ctx context.Context, from Store, target *Target, o Options) (Chain, 
 			err = target.reached(chain)
 		}
 		if err == nil {
+			err = target.certain(chain, &l)
+		}
+		if err == nil {
 			return chain, nil
 		}
 		reasons = append(reasons, err)
@@ -119,6 +128,32 @@ func choose(ctx context.Context, from Store, target *Target, o Options) (Chain, 
 	}
 	// The reason of the newest backup decides: that is the one that was meant.
 	return nil, failed(reasons[0], "no backup leads to the target")
+}
+
+// certain returns an error if the target lies behind the end of a chain, as far as
+// the chain can tell, while there is a backup that goes further: the commits between
+// the two are missing, and nobody would notice.
+func (t *Target) certain(c Chain, l *Listing) error {
+	head := c.Head()
+	if t.Seq != nil || !t.Time.IsZero() && t.Time.UnixMicro() <= head.Micros {
+		return nil
+	}
+	further := func(id string) error {
+		return errs.New(errs.CodeValidation, "backup %s ends at commit %d, and there is backup %s, which goes further; "+
+			"name the backup that is meant, or a commit", head.ID, head.Seq, id)
+	}
+	for i := range l.Backups {
+		if m := &l.Backups[i]; m.Incarnation == head.Incarnation && m.Seq > head.Seq {
+			return further(m.ID)
+		}
+	}
+	for _, d := range l.Damaged {
+		if _, seq, ok := parseID(d.Name); ok && seq > head.Seq {
+			return failed(d.Err, "backup %s cannot be used, and it goes further than %s, which ends at commit %d; "+
+				"name the backup that is meant, or a commit", d.Name, head.ID, head.Seq)
+		}
+	}
+	return nil
 }
 
 // reached returns why a chain does not lead to the target.
