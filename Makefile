@@ -46,6 +46,10 @@ bench-durability:
 sweep:
 	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m -v ./test/crash/
 
+# What each kind of mutation costs, as a table.
+mutations:
+	AEDB_LONG=1 $(GO) test -count=1 -v ./test/mutations/
+
 # Two hundred long histories of every kind of request against the model.
 model:
 	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m ./test/model/
