@@ -72,20 +72,9 @@ func OpenNoAuth(dir string, cfg Config) (*DB, error) {
 // OpenNoAuthContext is OpenNoAuth with a context, which can end a long recovery
 // without harm.
 func OpenNoAuthContext(ctx context.Context, dir string, cfg Config) (*DB, error) {
-	if err := cfg.Validate(); err != nil {
+	dir, err := cfg.locate(dir)
+	if err != nil {
 		return nil, err
-	}
-	if dir == "" {
-		return nil, errs.New(errs.CodeValidation, "the name of the directory is empty")
-	}
-	if cfg.FS == nil {
-		cfg.FS = vfs.OS()
-		if abs, err := filepath.Abs(dir); err == nil {
-			dir = abs
-		}
-	}
-	if cfg.Clock == nil {
-		cfg.Clock = vfs.SystemClock()
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = defaultLogger()
@@ -100,6 +89,27 @@ func OpenNoAuthContext(ctx context.Context, dir string, cfg Config) (*DB, error)
 		return nil, errors.Join(err, db.unlock())
 	}
 	return db, nil
+}
+
+// locate checks the configuration and completes it for a store in a directory, whose
+// full name it returns.
+func (c *Config) locate(dir string) (string, error) {
+	if err := c.Validate(); err != nil {
+		return "", err
+	}
+	if dir == "" {
+		return "", errs.New(errs.CodeValidation, "the name of the directory is empty")
+	}
+	if c.FS == nil {
+		c.FS = vfs.OS()
+		if abs, err := filepath.Abs(dir); err == nil {
+			dir = abs
+		}
+	}
+	if c.Clock == nil {
+		c.Clock = vfs.SystemClock()
+	}
+	return dir, nil
 }
 
 // lockDir makes the directory and takes its lock.

@@ -3,7 +3,6 @@ package aedb
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/recovery"
 	"github.com/empyrealapp/aedb-go/state"
-	"github.com/empyrealapp/aedb-go/vfs"
 )
 
 // Reader reads a store without opening it: one that another process has open, or
@@ -47,20 +45,9 @@ type Reader struct {
 // store is unavailable, and stays as it is. In Permissive mode a damaged store is
 // shown up to the damage, which Health then names; it is not marked.
 func OpenReader(ctx context.Context, dir string, cfg Config) (*Reader, error) {
-	if err := cfg.Validate(); err != nil {
+	dir, err := cfg.locate(dir)
+	if err != nil {
 		return nil, err
-	}
-	if dir == "" {
-		return nil, errs.New(errs.CodeValidation, "the name of the directory is empty")
-	}
-	if cfg.FS == nil {
-		cfg.FS = vfs.OS()
-		if abs, err := filepath.Abs(dir); err == nil {
-			dir = abs
-		}
-	}
-	if cfg.Clock == nil {
-		cfg.Clock = vfs.SystemClock()
 	}
 	sealing, err := cfg.Keys.sealing()
 	if err != nil {

@@ -3,8 +3,8 @@ package applier
 import (
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/tagged"
 	"github.com/empyrealapp/aedb-go/value"
 )
 
@@ -68,7 +68,7 @@ func appendNumber(dst []byte, tag protowire.Number, n uint64) []byte {
 // parseReplies reads what appendReplies wrote. The replies have memory of their
 // own.
 func parseReplies(raw []byte) (replies []msgs.Reply, lost bool, err error) {
-	err = fields(raw, func(tag protowire.Number, n uint64, content []byte) error {
+	err = tagged.Each(raw, func(tag protowire.Number, n uint64, content []byte) error {
 		switch tag {
 		case keptReply:
 			r, err := parseReply(content)
@@ -83,7 +83,7 @@ func parseReplies(raw []byte) (replies []msgs.Reply, lost bool, err error) {
 }
 
 func parseReply(raw []byte) (r msgs.Reply, err error) {
-	err = fields(raw, func(tag protowire.Number, n uint64, content []byte) (err error) {
+	err = tagged.Each(raw, func(tag protowire.Number, n uint64, content []byte) (err error) {
 		switch tag {
 		case replyMutation:
 			r.Mutation = int(n)
@@ -104,7 +104,7 @@ func parseReply(raw []byte) (r msgs.Reply, err error) {
 }
 
 func parseChange(raw []byte) (c msgs.RowChange, err error) {
-	err = fields(raw, func(tag protowire.Number, _ uint64, content []byte) (err error) {
+	err = tagged.Each(raw, func(tag protowire.Number, _ uint64, content []byte) (err error) {
 		switch tag {
 		case rowBefore:
 			c.Before, err = parseRow(content)
@@ -126,38 +126,4 @@ func parseRow(raw []byte) (row value.Row, err error) {
 		row = append(row, v)
 	}
 	return row, nil
-}
-
-// fields visits the fields of a message: n is the content of a varint, content
-// that of bytes. Fields of other types are skipped.
-func fields(raw []byte, visit func(tag protowire.Number, n uint64, content []byte) error) error {
-	for len(raw) > 0 {
-		tag, kind, size := protowire.ConsumeTag(raw)
-		if size < 0 {
-			return damagedReply(size)
-		}
-		raw = raw[size:]
-		var n uint64
-		var content []byte
-		switch kind {
-		case protowire.VarintType:
-			n, size = protowire.ConsumeVarint(raw)
-		case protowire.BytesType:
-			content, size = protowire.ConsumeBytes(raw)
-		default:
-			tag, size = 0, protowire.ConsumeFieldValue(tag, kind, raw)
-		}
-		if size < 0 {
-			return damagedReply(size)
-		}
-		raw = raw[size:]
-		if err := visit(tag, n, content); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func damagedReply(code int) error {
-	return errs.Wrap(errs.CodeIntegrity, protowire.ParseError(code), "what is remembered of a request cannot be read")
 }

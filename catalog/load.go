@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/tagged"
 	"github.com/empyrealapp/aedb-go/value"
 )
 
@@ -219,7 +220,7 @@ type indexFields struct {
 }
 
 func parse(b []byte) (f fields, err error) {
-	err = eachField(b, func(tag protowire.Number, n uint64, raw []byte) error {
+	err = tagged.Each(b, func(tag protowire.Number, n uint64, raw []byte) error {
 		switch tag {
 		case tagName:
 			f.name = string(raw)
@@ -248,7 +249,7 @@ func parse(b []byte) (f fields, err error) {
 }
 
 func parseColumn(b []byte) (c Column, err error) {
-	err = eachField(b, func(tag protowire.Number, n uint64, raw []byte) error {
+	err = tagged.Each(b, func(tag protowire.Number, n uint64, raw []byte) error {
 		switch tag {
 		case tagColumnID:
 			c.ID = value.ColumnID(n)
@@ -272,7 +273,7 @@ func parseColumn(b []byte) (c Column, err error) {
 }
 
 func parseIndex(b []byte) (x indexFields, err error) {
-	err = eachField(b, func(tag protowire.Number, n uint64, raw []byte) error {
+	err = tagged.Each(b, func(tag protowire.Number, n uint64, raw []byte) error {
 		switch tag {
 		case tagIndexID:
 			x.ID = SpaceID(n)
@@ -288,34 +289,4 @@ func parseIndex(b []byte) (x indexFields, err error) {
 		return nil
 	})
 	return x, err
-}
-
-// eachField walks the tagged fields of an object: n is set for numbers, raw for
-// bytes. Other wire types belong to fields that this version does not know.
-func eachField(b []byte, visit func(tag protowire.Number, n uint64, raw []byte) error) error {
-	for len(b) > 0 {
-		tag, typ, k := protowire.ConsumeTag(b)
-		if k < 0 {
-			return protowire.ParseError(k)
-		}
-		b = b[k:]
-		var n uint64
-		var raw []byte
-		switch typ {
-		case protowire.VarintType:
-			n, k = protowire.ConsumeVarint(b)
-		case protowire.BytesType:
-			raw, k = protowire.ConsumeBytes(b)
-		default:
-			tag, k = 0, protowire.ConsumeFieldValue(tag, typ, b)
-		}
-		if k < 0 {
-			return protowire.ParseError(k)
-		}
-		if err := visit(tag, n, raw); err != nil {
-			return err
-		}
-		b = b[k:]
-	}
-	return nil
 }
