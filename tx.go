@@ -17,9 +17,9 @@ import (
 // Tx is an interactive transaction: reads see its snapshot and its own writes.
 // It belongs to the closure it was given to, and to one goroutine.
 //
-// A write is carried out at once on a private fork of the snapshot, so whatever
-// is wrong with it shows at once; the same mutations are carried out again on
-// the head of the store when the closure has returned. What was read must be
+// A write that can fail is carried out at once on a private fork of the snapshot, so
+// whatever is wrong with it shows at once; the same mutations are carried out again
+// on the head of the store when the closure has returned. What was read must be
 // unchanged by then, or the closure runs again.
 type Tx struct {
 	View
@@ -30,6 +30,7 @@ type Tx struct {
 
 	mutations  []Mutation
 	operations []msgs.Operation
+	performed  int // operations that the fork has; the others are deferrable
 	done       bool
 }
 
@@ -111,7 +112,27 @@ func (tx *Tx) source() (snapshot, error) {
 	if tx.done {
 		return snapshot{}, errs.New(errs.CodeSnapshotExpired, "the transaction has ended")
 	}
+	tx.settle()
 	return snapshot{Source: overlay{tx.working, tx.base.Seq()}}, nil
+}
+
+// settle carries out on the fork what was put off.
+func (tx *Tx) settle() {
+	x := tx.session.db.pipeline.Executor()
+	for ; tx.performed < len(tx.operations); tx.performed++ {
+		_ = x.Perform(tx.working, tx.operations[tx.performed]) // see deferrable
+	}
+}
+
+// deferrable reports whether an operation cannot fail once it is bound. It is
+// carried out on the fork when the transaction looks: most write last of all, and
+// do not.
+func deferrable(op msgs.Operation) bool {
+	switch op.(type) {
+	case *msgs.PutKey, *msgs.RemoveKey:
+		return true
+	}
+	return false
 }
 
 // overlay is the fork of a transaction, which goes by the seq of the snapshot
@@ -165,9 +186,13 @@ func (tx *Tx) do(m Mutation) error {
 		tx.reads.Range(catalog.SpaceCatalog, nil, nil)
 		return err
 	}
-	if err := x.Perform(tx.working, op); err != nil {
-		tx.observed(op)
-		return err
+	if !deferrable(op) {
+		tx.settle()
+		if err := x.Perform(tx.working, op); err != nil {
+			tx.observed(op)
+			return err
+		}
+		tx.performed++
 	}
 	tx.mutations = append(tx.mutations, m)
 	tx.operations = append(tx.operations, op)
@@ -219,11 +244,14 @@ type Savepoint struct {
 	mark       state.Mark
 	mutations  int
 	operations int
+	performed  int
 }
 
 // Savepoint returns the present point of the transaction.
 func (tx *Tx) Savepoint() Savepoint {
-	return Savepoint{tx: tx, mark: tx.working.Mark(), mutations: len(tx.mutations), operations: len(tx.operations)}
+	return Savepoint{
+		tx: tx, mark: tx.working.Mark(), mutations: len(tx.mutations), operations: len(tx.operations), performed: tx.performed,
+	}
 }
 
 // RollbackTo takes back everything the transaction wrote since the savepoint.
@@ -237,6 +265,7 @@ func (tx *Tx) RollbackTo(p Savepoint) {
 		tx.observed(op)
 	}
 	tx.working.Rollback(p.mark)
+	tx.performed = p.performed
 	tx.mutations = tx.mutations[:p.mutations]
 	tx.operations = tx.operations[:p.operations]
 }
