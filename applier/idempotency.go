@@ -93,9 +93,6 @@ func (w Window) load(s Source, key []byte, micros int64) (r record.Idempotency, 
 func remembered(r *record.Idempotency) (m Remembered, err error) {
 	m.Seq = r.Seq
 	m.Replies, m.Lost, err = parseReplies(r.Replies)
-	if err != nil {
-		err = errs.Wrap(errs.CodeIntegrity, err, "what is remembered of a request cannot be read")
-	}
 	return m, err
 }
 

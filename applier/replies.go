@@ -3,6 +3,7 @@ package applier
 import (
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/tagged"
 	"github.com/empyrealapp/aedb-go/value"
@@ -79,7 +80,10 @@ func parseReplies(raw []byte) (replies []msgs.Reply, lost bool, err error) {
 		}
 		return nil
 	})
-	return replies, lost, err
+	if err != nil {
+		return nil, false, errs.Wrap(errs.CodeIntegrity, err, "what is remembered of a request cannot be read")
+	}
+	return replies, lost, nil
 }
 
 func parseReply(raw []byte) (r msgs.Reply, err error) {
