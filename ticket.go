@@ -52,7 +52,7 @@ type Ticket struct {
 // Visible waits until readers see the commit, or it is known to have failed.
 func (t *Ticket) Visible(ctx context.Context) (Result, error) {
 	r, err := t.ticket.Wait(ctx)
-	if errs.CodeOf(err) == errs.CodeOutcomeUnknown {
+	if err != nil && errs.CodeOf(err) == errs.CodeOutcomeUnknown {
 		err = withdrawn(t.ticket, err)
 	}
 	return r, err
