@@ -24,6 +24,7 @@ func (r *recoverer) loadBase(ctx context.Context) error {
 		// What others build on is a checkpoint as well: better a prefix than nothing.
 		r.manifest.Retain(r.manifest.Listed())
 	}
+	r.manifest.Retain(r.examined.upTo(r.manifest.Checkpoints))
 	listed := r.manifest.Checkpoints
 	for len(r.manifest.Checkpoints) > 0 {
 		n := len(r.manifest.Checkpoints) - 1

@@ -135,6 +135,7 @@ type recoverer struct {
 	report   Report
 	progress Progress
 	told     time.Time // when progress was last told
+	examined *Passage  // nil if the store is being opened
 
 	files    listing
 	manifest manifest.Manifest

@@ -82,19 +82,13 @@ func (r *recoverer) drop() error {
 	dropped := &Dropped{Reason: h.damage.refuse(), FromSeq: r.seq + 1}
 	r.warn(h.damage.Error())
 	for _, s := range slices.Backward(h.dropped) {
-		data, err := r.readFile(s.name(), -1)
+		data, kept, err := r.lost(s)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		kept := 0
-		if n := len(h.sealed); n > 0 && h.sealed[n-1].Number == s.number {
-			kept = s.end.Offset
-		}
-		// Zeros behind it were space for frames, and are no loss.
-		data = data[:max(kept, len(bytes.TrimRight(data, "\x00")))]
 		aside := fmt.Sprintf("%s.%d.dropped", s.name(), r.manifest.Generation)
 		switch kept {
 		case 0: // also if it is empty: its number is that of the segment to be begun
@@ -115,12 +109,28 @@ func (r *recoverer) drop() error {
 	return nil
 }
 
+// lost reads a segment behind the damage, and tells how many bytes at its start are
+// kept.
+func (r *recoverer) lost(s *scan) (data []byte, kept int, err error) {
+	if data, err = r.readFile(s.name(), -1); err != nil {
+		return nil, 0, err
+	}
+	if n := len(r.log.sealed); n > 0 && r.log.sealed[n-1].Number == s.number {
+		kept = s.end.Offset
+	}
+	// Zeros behind it were space for frames, and are no loss.
+	return data[:max(kept, len(bytes.TrimRight(data, "\x00")))], kept, nil
+}
+
 // reportTorn reports what is cut off a segment that ends at size now.
 func (r *recoverer) reportTorn(s *scan, size int64) {
 	if r.log.damage != nil || s.badErr == nil && s.end.Verdict != wal.Torn {
 		return
 	}
 	r.report.Torn = Torn{File: s.name(), Offset: size, Bytes: s.size - size}
+	if r.examined != nil {
+		return
+	}
 	r.warn(fmt.Sprintf("%s: %d bytes at offset %d, left by a crash and promised to nobody, were cut off", s.name(), s.size-size, size))
 }
 

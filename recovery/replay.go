@@ -83,7 +83,7 @@ func (r *recoverer) checkEnd() error {
 		}
 		h.damage, h.dropped, h.unsettled, h.empty = d, h.scans, nil, nil
 	}
-	if seq < r.manifest.DurableSeq {
+	if seq < min(r.manifest.DurableSeq, r.examined.until()) {
 		d := r.diagnose(KindDurableSeqNotFound, h.lastSegment(), "the log ends at commit %d", seq)
 		if r.Mode == Strict {
 			return d.refuse()
@@ -175,7 +175,7 @@ func (r *recoverer) readLog(ctx context.Context) error {
 	for _, s := range r.log.scans {
 		r.progress.Total += r.sizeOf(s)
 	}
-	r.log.shards = startShards(ctx, r.Parallelism, r.base)
+	r.log.shards = startShards(ctx, r.Parallelism, r.base, r.examined.until())
 	err := r.readSegments(ctx, &readers)
 	if err != nil {
 		cancel()
@@ -253,7 +253,7 @@ func (r *recoverer) readSegment(ctx context.Context, s *scan) (*Diagnostic, erro
 		return nil, s.err
 	}
 	damage, err := r.compareListed(s)
-	if err != nil || damage != nil && r.Mode == Strict {
+	if err != nil || damage != nil && r.Mode == Strict || r.lostWhole(damage) {
 		return damage, err
 	}
 	if s.badErr != nil {
@@ -316,7 +316,7 @@ func (r *recoverer) compareListed(s *scan) (*Diagnostic, error) {
 		d := r.diagnose(KindChecksumMismatch, s.number, "its content has changed since it was sealed").
 			compared(s.listed, s.size, s.digest)
 		d.Offset = r.suspect(s)
-		return nil, d.refuse()
+		return r.mistrusted(d)
 	}
 	return nil, nil
 }
@@ -388,7 +388,7 @@ func (r *recoverer) count(f *wal.Frame) {
 	r.report.Frames++
 	for i := range f.Sets {
 		set := &f.Sets[i]
-		if set.Seq <= r.seq {
+		if set.Seq <= r.seq || set.Seq > r.examined.until() {
 			continue
 		}
 		if r.report.FirstSeq == 0 {

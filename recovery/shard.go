@@ -22,6 +22,7 @@ const gatherBytes = 256 << 20
 // concerns them; together they come to the state that one would.
 type shards struct {
 	base     uint64 // commits up to it are in the state already
+	until    uint64 // commits behind it are left out
 	all      []*shard
 	gathered int // bytes sent since the last flush
 	workers  conc.WaitGroup
@@ -43,8 +44,8 @@ type parcel struct {
 
 // startShards starts n shards that continue an image, or nothing if it is nil.
 // They end with finish.
-func startShards(ctx context.Context, n int, base *state.Image) *shards {
-	g := &shards{}
+func startShards(ctx context.Context, n int, base *state.Image, until uint64) *shards {
+	g := &shards{until: until}
 	if base == nil {
 		base = state.NewWorking().Freeze()
 	}
@@ -74,7 +75,7 @@ func (g *shards) owner(space msgs.SpaceID) int { return int(uint64(space) % uint
 func (g *shards) apply(s *shard, p parcel, owns func(catalog.SpaceID) bool) error {
 	for i := range p.frames {
 		for j := range p.frames[i].Sets {
-			if set := &p.frames[i].Sets[j]; set.Seq > g.base {
+			if set := &p.frames[i].Sets[j]; set.Seq > g.base && set.Seq <= g.until {
 				if err := s.bulk.Add(set, owns); err != nil {
 					return err
 				}
