@@ -1,0 +1,209 @@
+package dump_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/dump"
+	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/record"
+	"github.com/empyrealapp/aedb-go/state"
+	"github.com/empyrealapp/aedb-go/value"
+)
+
+// kinds are those that a column may have.
+var kinds = []value.Kind{
+	value.KindBoolean, value.KindU8, value.KindU64, value.KindInteger, value.KindFloat, value.KindU256,
+	value.KindI256, value.KindTimestamp, value.KindText, value.KindJSON, value.KindBlob,
+}
+
+// example returns a small state with one row of every kind, and with keys.
+func example(t testing.TB) *state.Image {
+	w := state.NewWorking()
+	define(t, w, catalog.CreateProject{Project: "p"})
+	spec := catalog.CreateTable{Project: "p", Scope: "app", Table: "t", PrimaryKey: []string{"id"}}
+	spec.Columns = []catalog.ColumnSpec{{Name: "id", Kind: value.KindInteger}}
+	for _, k := range kinds {
+		spec.Columns = append(spec.Columns, catalog.ColumnSpec{Name: strings.ToLower(k.String()), Kind: k, Nullable: true})
+	}
+	define(t, w, spec)
+	table, err := w.Catalog().Table("p", "app", "t")
+	require.NoError(t, err)
+	scope, err := w.Catalog().Scope("p", "app")
+	require.NoError(t, err)
+	row := value.Row{
+		value.Int(-1), value.Bool(true), value.U8(7), value.U64(1 << 63), value.Int(1 << 60), value.Float(0.1),
+		parsed(t, value.KindU256, "340282366920938463463374607431768211456"), parsed(t, value.KindI256, "-5"),
+		value.Timestamp(1), value.Text("line\nbreak \u2028"), value.JSON(`{"a":[1]}`), value.Blob([]byte{0, 255}),
+	}
+	w.Begin(w.Seq()+1, 1000)
+	put(w, table, row)
+	put(w, table, append(value.Row{value.Int(2)}, make(value.Row, len(kinds))...)) // all Null
+	row[0], row[10] = value.Int(3), value.JSON("{\n}")                             // not one line
+	put(w, table, row)
+	w.Put(scope.ID, []byte("k"), record.AppendKV(nil, 1, []byte("v")))
+	w.Put(scope.ID, []byte{0}, record.AppendKV(nil, 1, nil))
+	w.Commit()
+	return w.Freeze()
+}
+
+func parsed(t testing.TB, k value.Kind, text string) value.Value {
+	v, err := value.Parse(k, text)
+	require.NoError(t, err)
+	return v
+}
+
+func put(w *state.Working, t *catalog.Table, row value.Row) {
+	w.Put(t.ID, record.AppendRowKeyOf(nil, t, row), record.AppendRow(nil, t, row))
+}
+
+func define(t testing.TB, w *state.Working, s catalog.Statement) {
+	w.Begin(w.Seq()+1, int64(w.Seq()+1))
+	next, change, err := w.Catalog().Apply(s, w.Micros())
+	require.NoError(t, err)
+	for _, e := range change.Entries {
+		w.Put(catalog.SpaceCatalog, e.Key, e.Value)
+	}
+	w.SetCatalog(next)
+	w.Commit()
+}
+
+func written(t testing.TB, image *state.Image) []byte {
+	var out bytes.Buffer
+	h, err := dump.Write(context.Background(), &out, image, dump.Origin{Incarnation: "i"}, nil)
+	require.NoError(t, err)
+	require.Equal(t, image.Seq(), h.Seq)
+	return out.Bytes()
+}
+
+func TestDumpOfEveryKindOfValueReadsBackAsTheSameState(t *testing.T) {
+	image := example(t)
+	text := written(t, image)
+	require.Equal(t, text, written(t, image), "equal states give equal bytes")
+	require.Contains(t, string(text), `"row":[-1,true,7,"9223372036854775808",`)
+	require.Contains(t, string(text), `"created":1,"key":"6b","value":"76"}`)
+	back, h, err := dump.Read(context.Background(), bytes.NewReader(text), nil)
+	require.NoError(t, err)
+	require.Equal(t, image.Digest(), back.Digest())
+	require.Equal(t, text, written(t, back))
+	require.Equal(t, 1, h.Tables)
+	require.Equal(t, 3, h.Rows)
+	require.Equal(t, 2, h.Keys)
+}
+
+func TestDumpOfAnyStateReadsBackAsTheSameState(t *testing.T) {
+	base := example(t)
+	table, err := base.Catalog().Table("p", "app", "t")
+	require.NoError(t, err)
+	rapid.Check(t, func(rt *rapid.T) {
+		w := base.Fork()
+		for range rapid.IntRange(0, 5).Draw(rt, "commits") {
+			w.Begin(w.Seq()+1, w.Micros()+1)
+			for range rapid.IntRange(0, 5).Draw(rt, "writes") {
+				space := rapid.SampledFrom([]catalog.SpaceID{table.ID, table.ID + 1, 999, 2, 3}).Draw(rt, "space")
+				if space == table.ID && rapid.Bool().Draw(rt, "a row") {
+					row := make(value.Row, len(table.Columns))
+					row[0] = value.Int(rapid.Int64().Draw(rt, "id"))
+					row[9] = value.Text(rapid.String().Draw(rt, "text"))
+					row[10] = value.JSON(rapid.SampledFrom([]string{"null", " 1", "[1, 2]", "{", "\"\n\"", "1e5"}).Draw(rt, "json"))
+					row[5] = value.Float(rapid.Float64().Draw(rt, "float"))
+					put(w, table, row)
+					continue
+				}
+				w.Put(space, rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(rt, "key"), rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(rt, "value"))
+			}
+			w.Commit()
+		}
+		image := w.Freeze()
+		var out bytes.Buffer
+		_, err := dump.Write(context.Background(), &out, image, dump.Origin{}, nil)
+		require.NoError(rt, err)
+		back, _, err := dump.Read(context.Background(), &out, nil)
+		require.NoError(rt, err)
+		require.Equal(rt, image.Digest(), back.Digest())
+	})
+}
+
+func TestEmptyStateHasADump(t *testing.T) {
+	image := state.NewWorking().Freeze()
+	back, _, err := dump.Read(context.Background(), bytes.NewReader(written(t, image)), nil)
+	require.NoError(t, err)
+	require.Equal(t, image.Digest(), back.Digest())
+}
+
+func TestEveryCutAndEveryChangedByteOfADumpIsNoticed(t *testing.T) {
+	text := written(t, example(t))
+	for n := range text {
+		_, _, err := dump.Read(context.Background(), bytes.NewReader(text[:n]), nil)
+		require.Error(t, err, "cut at %d", n)
+		changed := bytes.Clone(text)
+		changed[n] ^= 1
+		_, _, err = dump.Read(context.Background(), bytes.NewReader(changed), nil)
+		require.Error(t, err, "changed at %d", n)
+	}
+	_, _, err := dump.Read(context.Background(), bytes.NewReader(append(text, '\n')), nil)
+	require.Equal(t, errs.CodeDecode, errs.CodeOf(err))
+}
+
+func TestDumpThatCannotBeRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		code errs.Code
+	}{
+		"nothing":       {"", errs.CodeIntegrity},
+		"another file":  {"a,b\n1,2\n", errs.CodeDecode},
+		"newer":         {`{"aedb_dump":2}` + "\n", errs.CodeUnavailable},
+		"other json":    {"{}\n", errs.CodeDecode},
+		"space order":   {`{"aedb_dump":1}` + "\n" + `{"space":0,"entries":0}` + "\n", errs.CodeDecode},
+		"many entries":  {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":9000000000}` + "\n", errs.CodeIntegrity},
+		"no key":        {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":1}` + "\n" + `{"at":1}` + "\n", errs.CodeDecode},
+		"not hex":       {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":1}` + "\n" + `{"at":1,"key":"x"}` + "\n", errs.CodeDecode},
+		"row elsewhere": {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":1}` + "\n" + `{"at":1,"row":[]}` + "\n", errs.CodeDecode},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := dump.Read(context.Background(), strings.NewReader(c.text), nil)
+			require.Equal(t, c.code, errs.CodeOf(err), "%v", err)
+		})
+	}
+}
+
+func TestFailingFilesAreIOErrors(t *testing.T) {
+	broken := errors.New("broken")
+	_, err := dump.Write(context.Background(), failing{broken}, example(t), dump.Origin{}, nil)
+	require.Equal(t, errs.CodeIO, errs.CodeOf(err))
+	require.ErrorIs(t, err, broken)
+	_, _, err = dump.Read(context.Background(), failing{broken}, nil)
+	require.Equal(t, errs.CodeIO, errs.CodeOf(err))
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+func (f failing) Read([]byte) (int, error)  { return 0, f.err }
+
+// FuzzRead proves that no bytes make a reader panic, and that what it accepts is written
+// as a dump that it accepts.
+func FuzzRead(f *testing.F) {
+	f.Add(written(f, example(f)))
+	f.Add(written(f, state.NewWorking().Freeze()))
+	f.Add([]byte(`{"aedb_dump":1}` + "\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		image, _, err := dump.Read(context.Background(), bytes.NewReader(text), nil)
+		if err != nil {
+			return
+		}
+		var out bytes.Buffer
+		_, err = dump.Write(context.Background(), &out, image, dump.Origin{}, nil)
+		require.NoError(t, err)
+		_, _, err = dump.Read(context.Background(), io.Reader(&out), nil)
+		require.NoError(t, err)
+	})
+}
