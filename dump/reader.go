@@ -30,6 +30,7 @@ func Read(ctx context.Context, in io.Reader, progress Progress) (*state.Image, H
 	h, err := r.header()
 	if err == nil {
 		r.working.Begin(h.Seq, h.Micros)
+		r.total = h.Entries
 		err = r.spaces()
 	}
 	if err != nil {
@@ -56,6 +57,7 @@ type reader struct {
 	progress Progress
 	working  *state.Working
 	entries  int64
+	total    int64 // as the header states it
 
 	row  value.Row
 	key  []byte
@@ -135,7 +137,7 @@ func (r *reader) space(s *section, t *catalog.Table) (*blocktree.Tree, error) {
 				return nil, r.ctx.Err()
 			}
 			if r.progress != nil {
-				r.progress(r.entries)
+				r.progress(r.entries, r.total)
 			}
 		}
 	}

@@ -27,9 +27,9 @@ type Origin struct {
 	Permissive bool
 }
 
-// Progress is called now and then with the number of entries done, on the goroutine of
-// the caller. It may be nil.
-type Progress func(entries int64)
+// Progress is called now and then with the number of entries done and of all, on the
+// goroutine of the caller. It may be nil.
+type Progress func(done, total int64)
 
 // progressEvery is the number of entries between two calls of Progress, and between two
 // looks at the context.
@@ -55,7 +55,7 @@ func Write(ctx context.Context, out io.Writer, image *state.Image, from Origin, 
 		}
 	}
 	sum := blake3.New()
-	w := &writer{out: bufio.NewWriterSize(io.MultiWriter(out, sum), 64<<10), progress: progress}
+	w := &writer{out: bufio.NewWriterSize(io.MultiWriter(out, sum), 64<<10), total: h.Entries, progress: progress}
 	if err := w.json(h); err != nil {
 		return h, err
 	}
@@ -78,6 +78,7 @@ type writer struct {
 	line     []byte // of the entry being written
 	lines    int64
 	entries  int64
+	total    int64
 	progress Progress
 
 	row    value.Row
@@ -129,7 +130,7 @@ func (w *writer) space(ctx context.Context, id catalog.SpaceID, o object, tree *
 				return errs.FromContext(ctx, "write the dump")
 			}
 			if w.progress != nil {
-				w.progress(w.entries)
+				w.progress(w.entries, w.total)
 			}
 		}
 	}

@@ -27,7 +27,7 @@ const (
 const exitCodes = `Exit codes of every verb:
 
     0   done
-    1   refused: the request, the file or the data does not fit
+    1   refused: the request, the file or the data does not fit; or a check failed
     2   usage: the command line makes no sense
     3   damaged: the store failed an integrity check
     4   unavailable: there is no store, it is open elsewhere, or the disk fails
@@ -39,7 +39,7 @@ A failure is one line on standard error:
     error: <what> (<code>); hint: <what to do>
 
 The codes are those of the engine, and besides: usage, no_store, key_not_found,
-interrupted and output.`
+check_failed, parity_mismatch, interrupted, input and output.`
 
 // failure is an error of the command line tool's own.
 type failure struct {
@@ -143,14 +143,14 @@ var classes = map[aedb.ErrorClass]struct {
 	aedb.ClassRetryable:   {exitConflict, "run the command again"},
 	aedb.ClassConflict:    {exitConflict, "look at the data and run the command again"},
 	aedb.ClassPermission:  {exitFailed, "ask for the permission"},
-	aedb.ClassIntegrity:   {exitDamaged, "keep a copy of the directory and restore a backup"},
+	aedb.ClassIntegrity:   {exitDamaged, "keep a copy of the directory; aedb verify tells what is wrong, aedb repair --plan what can be saved"},
 	aedb.ClassUnavailable: {exitUnavailable, "run the command again when the store is free"},
 }
 
 var hints = map[aedb.ErrorCode]string{
 	errs.CodeIO:                    "look at the permissions, the space and the health of the disk",
-	errs.CodeIntegrity:             "keep a copy of the directory; --permissive opens the undamaged beginning of history, for ever",
-	errs.CodeRecoveryIntegrity:     "keep a copy of the directory; --permissive opens the undamaged beginning of history, for ever",
+	errs.CodeIntegrity:             "keep a copy of the directory; aedb verify tells what is wrong, aedb repair --plan what can be saved",
+	errs.CodeRecoveryIntegrity:     "keep a copy of the directory; aedb verify tells what is wrong, aedb repair --plan what can be saved",
 	errs.CodeTableNotFound:         "aedb stats lists the tables; aedb import --create makes one",
 	errs.CodeProjectNotFound:       "give --project; aedb stats lists what there is",
 	errs.CodeScopeNotFound:         "give --scope; aedb stats lists what there is",

@@ -75,8 +75,8 @@ func newKVGet(f *kvFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return f.store.read(cmd, func(ctx context.Context, db *aedb.DB) error {
-				e, found, err := f.scope.of(db).KV().Get(ctx, key)
+			return f.store.read(cmd, func(ctx context.Context, r *aedb.Reader) error {
+				e, found, err := f.scope.in(r).KV().Get(ctx, key)
 				if err != nil {
 					return err
 				}
@@ -148,9 +148,9 @@ func newKVScan(f *kvFlags) *cobra.Command {
 				}
 				*to = b
 			}
-			return f.store.read(cmd, func(ctx context.Context, db *aedb.DB) error {
+			return f.store.read(cmd, func(ctx context.Context, from *aedb.Reader) error {
 				out := bufio.NewWriter(cmd.OutOrStdout())
-				for e, err := range f.scope.of(db).KV().Scan(ctx, r) {
+				for e, err := range f.scope.in(from).KV().Scan(ctx, r) {
 					if err != nil {
 						return errors.Join(err, out.Flush())
 					}

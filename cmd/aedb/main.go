@@ -1,5 +1,6 @@
-// Command aedb imports files into a store, asks it questions and tells how it is.
-// Every verb opens the store in a directory, does its work and closes it.
+// Command aedb imports files into a store, asks it questions, proves and repairs it.
+// A verb that writes opens the store in a directory, does its work and closes it; one
+// that only reads looks at it from outside.
 package main
 
 import (
@@ -33,14 +34,17 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "aedb",
 		Short: "An embedded, transactional, durable storage engine, from the command line",
-		Long: `aedb imports files into a store, asks it questions and tells how it is.
+		Long: `aedb imports files into a store, asks it questions, proves and repairs it.
 
-A store is a directory. One process at a time can have it open.`,
+A store is a directory. One process at a time can have it open; verbs that only read
+look at it from outside, also while another process has it open, and change nothing.`,
 		SilenceErrors:     true, // report says it, in one line
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newImport(), newQuery(), newKV(), newStats(), newDemo())
+	root.AddCommand(newImport(), newQuery(), newKV(), newStats(), newDemo(),
+		newProjects(), newScopes(), newTables(), newDescribe(), newScan(), newScanKV(), newEvents(), newHealth(),
+		newCheckpoint(), newVerify(), newCheck(), newDump(), newRepair())
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes})
 	return root
 }

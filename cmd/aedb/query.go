@@ -52,7 +52,7 @@ aedb import reads them back.`,
 		RunE: operation(f.run),
 	}
 	flags := cmd.Flags()
-	f.store.register(flags)
+	f.store.registerReading(flags)
 	f.scope.register(flags)
 	flags.StringSliceVar(&f.columns, "select", nil, "columns to print, as in a,b; all if not given")
 	flags.StringVar(&f.where, "where", "", "condition")
@@ -122,8 +122,8 @@ func (f *queryFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	return f.store.read(cmd, func(ctx context.Context, db *aedb.DB) error {
-		return f.scope.of(db).View(ctx, func(v *aedb.View) error {
+	return f.store.read(cmd, func(ctx context.Context, r *aedb.Reader) error {
+		return f.scope.in(r).View(ctx, func(v *aedb.View) error {
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			if f.explain {
 				e, err := v.Explain(ctx, q, aedb.AllowFullScan())

@@ -19,9 +19,11 @@ func newStats() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stats",
 		Short: "Tell how a store is: heads, recovery, tables, metrics",
-		Args:  cobra.NoArgs,
+		Long: `stats opens the store, as a program would, and tells what the opening found and
+what it cost. aedb health, tables and verify look at a store without opening it.`,
+		Args: cobra.NoArgs,
 		RunE: operation(func(cmd *cobra.Command, _ []string) error {
-			return store.read(cmd, func(_ context.Context, db *aedb.DB) error {
+			return store.existing(cmd, func(_ context.Context, db *aedb.DB) error {
 				s, err := gatherStats(db)
 				if err != nil {
 					return err

@@ -24,13 +24,24 @@ type storeFlags struct {
 	durability string
 	permissive bool
 	logLevel   string
+	keys       keyFlags
 }
 
+// register adds the flags of a verb that writes, or that writes and reads.
 func (f *storeFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.dir, "data-dir", "", "directory of the store (required)")
+	f.registerReading(flags)
+	flags.Lookup("permissive").Usage = "open a damaged store as far as it is whole; a verb that writes marks it so for ever"
 	flags.StringVar(&f.durability, "durability", "full", "when commits are synced: full, batch or os_buffered")
-	flags.BoolVar(&f.permissive, "permissive", false, "open a damaged store as far as it is whole, and mark it so for ever")
 	flags.StringVar(&f.logLevel, "log-level", "warn", "least level to log on standard error: debug, info, warn, error or disabled")
+	f.keys.registerWriting(flags)
+}
+
+// registerReading adds the flags of a verb that only reads.
+func (f *storeFlags) registerReading(flags *pflag.FlagSet) {
+	f.durability, f.logLevel = "full", "warn"
+	flags.StringVar(&f.dir, "data-dir", "", "directory of the store (required)")
+	flags.BoolVar(&f.permissive, "permissive", false, "show a damaged store as far as it is whole")
+	f.keys.register(flags)
 }
 
 // scopeFlags say which scope a verb is about.
@@ -42,6 +53,8 @@ func (f *scopeFlags) register(flags *pflag.FlagSet) {
 }
 
 func (f *scopeFlags) of(db *aedb.DB) *aedb.Scope { return db.NoAuth().Scope(f.project, f.scope) }
+
+func (f *scopeFlags) in(r *aedb.Reader) *aedb.ReadScope { return r.NoAuth().Scope(f.project, f.scope) }
 
 // ensure makes the project and the scope if they are not there.
 func (f *scopeFlags) ensure(ctx context.Context, db *aedb.DB) error {
@@ -65,8 +78,35 @@ func (f *storeFlags) write(cmd *cobra.Command, use func(context.Context, *aedb.D
 	return f.with(cmd.Context(), cfg, use)
 }
 
-// read is write for verbs that only read: they make no store and no checkpoint.
-func (f *storeFlags) read(cmd *cobra.Command, use func(context.Context, *aedb.DB) error) error {
+// read calls use with a reader of the store, which another process may have open.
+// Nothing in the directory is changed, made or locked.
+func (f *storeFlags) read(cmd *cobra.Command, use func(context.Context, *aedb.Reader) error) error {
+	cfg, err := f.look(cmd)
+	if err != nil {
+		return err
+	}
+	end := showRecovery(cmd.ErrOrStderr(), &cfg)
+	r, err := aedb.OpenReader(cmd.Context(), f.dir, cfg)
+	end()
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(cmd.Context(), r), r.Close())
+}
+
+// look returns the configuration for looking at a store that is there, without
+// following it.
+func (f *storeFlags) look(cmd *cobra.Command) (aedb.Config, error) {
+	cfg, err := f.config(cmd)
+	if err != nil {
+		return cfg, err
+	}
+	cfg.FollowInterval = 0
+	return cfg, f.exists()
+}
+
+// existing is write for a store that has to be there.
+func (f *storeFlags) existing(cmd *cobra.Command, use func(context.Context, *aedb.DB) error) error {
 	cfg, err := f.config(cmd)
 	if err != nil {
 		return err
@@ -108,6 +148,9 @@ func (f *storeFlags) config(cmd *cobra.Command) (aedb.Config, error) {
 	level, err := zerolog.ParseLevel(f.logLevel)
 	if err != nil || f.logLevel == "" {
 		return cfg, usagef("--log-level %q is not debug, info, warn, error or disabled", f.logLevel)
+	}
+	if cfg.Keys, err = f.keys.config(); err != nil {
+		return cfg, err
 	}
 	cfg.Logger = aedb.Zerolog(zerolog.New(cmd.ErrOrStderr()).Level(level).With().Timestamp().Logger())
 	return cfg, nil
