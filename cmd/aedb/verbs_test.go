@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,10 +166,18 @@ func TestStatsDescribeTheStore(t *testing.T) {
 }
 
 // readers are the verbs that only read.
-var readers = [][]string{{"query", "people"}, {"kv", "get", "a"}, {"kv", "scan"}, {"stats"}}
+var readers = [][]string{
+	{"query", "people"}, {"kv", "get", "a"}, {"kv", "scan"}, {"projects"}, {"scopes"}, {"tables"},
+	{"describe", "--table", "people"}, {"scan", "--table", "people"}, {"scan-kv"}, {"events"}, {"health"},
+	{"check", "invariants"}, {"verify"}, {"repair", "--plan"}, {"dump", "export", "--out", "none.jsonl"},
+	{"dump", "parity", "--dump", "none.jsonl"},
+}
+
+// openers are the verbs that open a store, which has to be there.
+var openers = [][]string{{"stats"}, {"checkpoint"}}
 
 func TestReadingVerbsMakeNoStore(t *testing.T) {
-	for _, args := range readers {
+	for _, args := range slices.Concat(readers, openers) {
 		none := filepath.Join(t.TempDir(), "none")
 		fails(t, exitUnavailable, "no_store", []string{"does not exist"}, append(args, "--data-dir", none)...)
 		require.NoDirExists(t, none)
@@ -189,7 +198,7 @@ func TestReadingVerbsMakeNoStore(t *testing.T) {
 func TestStoreThatIsOpenElsewhereIsUnavailable(t *testing.T) {
 	dir := people(t)
 	inStore(t, dir, func(context.Context, *aedb.Scope) {
-		for _, args := range append(readers, []string{"kv", "set", "a", "1"}) {
+		for _, args := range append(openers, []string{"kv", "set", "a", "1"}) {
 			fails(t, exitUnavailable, "unavailable", []string{"open elsewhere"}, append(args, "--data-dir", dir)...)
 		}
 	})
@@ -208,8 +217,14 @@ func TestDamagedStoreIsReportedAsDamaged(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, content, 0o600))
 		}
 	}
-	for _, args := range readers {
-		fails(t, exitDamaged, "recovery_integrity", []string{"--permissive"}, append(args, "--data-dir", dir)...)
+	for _, args := range slices.Concat(readers, openers) {
+		switch args[0] {
+		case "verify":
+			fails(t, exitFailed, "check_failed", []string{"repair --plan"}, append(args, "--data-dir", dir)...)
+		case "dump", "repair": // what can be saved is saved
+		default:
+			fails(t, exitDamaged, "recovery_integrity", []string{"repair --plan"}, append(args, "--data-dir", dir)...)
+		}
 	}
 }
 
