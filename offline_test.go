@@ -65,7 +65,7 @@ func TestImportThatFailsAtAnyCallLeavesNoStore(t *testing.T) {
 	require.NoError(t, err)
 	for n := int64(0); ; n++ {
 		fsys, calls := vfs.NewMem(), int64(0)
-		fsys.Inject(func(vfs.Op) vfs.Fault {
+		fsys.SetInjector(func(vfs.Op) vfs.Fault {
 			calls++
 			if calls == n+1 {
 				return vfs.Fault{Err: os.ErrInvalid}
@@ -75,7 +75,7 @@ func TestImportThatFailsAtAnyCallLeavesNoStore(t *testing.T) {
 		cfg := aedb.DefaultConfig()
 		cfg.FS = fsys
 		_, err := aedb.ImportDump(ctx, bytes.NewReader(text.Bytes()), "d", cfg, nil)
-		fsys.Inject(nil)
+		fsys.SetInjector(nil)
 		if err != nil {
 			_, err = aedb.Verify(ctx, "d", cfg)
 			require.Equal(t, errs.CodeUnavailable, errs.CodeOf(err), "call %d: %v", n, err)

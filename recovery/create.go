@@ -79,7 +79,8 @@ func (r *recoverer) store(ctx context.Context, m *manifest.Manifest, image *stat
 // discard removes what store may have written, the manifest first.
 func (r *recoverer) discard(m *manifest.Manifest) error {
 	var failures []error
-	for _, name := range []string{manifest.FileName(m.Generation), checkpoint.FileName(m.DurableSeq)} {
+	generation, state := manifest.FileName(m.Generation), checkpoint.FileName(m.DurableSeq)
+	for _, name := range []string{generation, generation + tempSuffix, state, state + tempSuffix} {
 		if err := r.FS.Remove(r.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			failures = append(failures, errs.Wrap(errs.CodeIO, err, "remove %s", name).On(name))
 		}

@@ -88,11 +88,14 @@ func printViolations(out io.Writer, violations []string) {
 	}
 }
 
+// maxProblem is the width at which what is wrong with a file is cut off.
+const maxProblem = 100
+
 // shortened makes a text fit a cell; the whole of it stands elsewhere.
 func shortened(s string) string {
 	s = oneLine(s)
-	if r := []rune(s); len(r) > maxCell {
-		return string(r[:maxCell-3]) + "..."
+	if r := []rune(s); len(r) > maxProblem {
+		return string(r[:maxProblem-3]) + "..."
 	}
 	return s
 }
