@@ -34,6 +34,15 @@ func OpenDirectory(fsys vfs.FS, dir string) (*Directory, error) {
 	return &Directory{fsys, dir}, nil
 }
 
+// ReadDirectory returns the store in a directory that is there, for reading: it makes and
+// changes nothing.
+func ReadDirectory(fsys vfs.FS, dir string) (*Directory, error) {
+	if _, err := fsys.List(dir); err != nil {
+		return nil, errs.Wrap(errs.CodeUnavailable, err, "there are no backups in %s", dir).On(dir)
+	}
+	return &Directory{fsys, dir}, nil
+}
+
 func (d *Directory) path(name string) string { return path.Join(d.dir, name) }
 
 // Put implements Store: a temporary file is written, synced and renamed, and the

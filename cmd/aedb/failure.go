@@ -39,7 +39,7 @@ A failure is one line on standard error:
     error: <what> (<code>); hint: <what to do>
 
 The codes are those of the engine, and besides: usage, no_store, key_not_found,
-check_failed, parity_mismatch, interrupted, input and output.`
+no_parent, check_failed, parity_mismatch, interrupted, input and output.`
 
 // failure is an error of the command line tool's own.
 type failure struct {
@@ -162,5 +162,5 @@ var hints = map[aedb.ErrorCode]string{
 	errs.CodeNotNullViolation:      "--nullable on --create lets a column be null",
 	errs.CodeScanBoundExceeded:     "add a condition that an index serves",
 	errs.CodeMaterializationBudget: "add a condition, or an order that an index has",
-	errs.CodeSeqGarbageCollected:   "only the newest commit is kept when a store is reopened: --at latest",
+	errs.CodeSeqGarbageCollected:   "the log does not reach back so far; read --at latest, or take a full backup",
 }

@@ -44,7 +44,7 @@ look at it from outside, also while another process has it open, and change noth
 	}
 	root.AddCommand(newImport(), newQuery(), newKV(), newStats(), newDemo(),
 		newProjects(), newScopes(), newTables(), newDescribe(), newScan(), newScanKV(), newEvents(), newHealth(),
-		newCheckpoint(), newVerify(), newCheck(), newDump(), newRepair())
+		newCheckpoint(), newVerify(), newCheck(), newDump(), newRepair(), newBackup(), newRestore())
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodes})
 	return root
 }
