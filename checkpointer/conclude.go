@@ -15,22 +15,21 @@ func (c *Checkpointer) Ended(last msgs.Segment) {
 	}
 }
 
-// Conclude puts a manifest in force that lists the whole log, unless the one in
-// force does, so that every byte of a store that was closed in order is vouched for.
+// Conclude puts a manifest in force that lists the whole log and the pins, unless the
+// one in force does, so that every byte of a store that was closed in order is vouched
+// for.
 // It is called last, after Ended. A failure harms nothing: then the end of the log is
 // judged by itself, as after a crash.
 func (c *Checkpointer) Conclude() error {
-	n := len(c.sealed)
-	if n == 0 {
-		return nil
-	}
 	m, oldest := c.manifest, uint64(0)
 	if len(m.Checkpoints) > 0 {
 		oldest = m.Checkpoints[0].Seq
 	}
 	m.Generation++
 	m.CreatedMicros = c.cfg.Clock.Now().UnixMicro()
-	m.DurableSeq = max(m.DurableSeq, c.sealed[n-1].LastSeq)
+	if n := len(c.sealed); n > 0 {
+		m.DurableSeq = max(m.DurableSeq, c.sealed[n-1].LastSeq)
+	}
 	m.ActiveSegment = c.active
 	m.Pins = c.hold(oldest)
 	m.Segments = c.listed(oldest, m.Pins)

@@ -86,9 +86,10 @@ func (a backupAnswer) print(out io.Writer) {
 }
 
 // newTaking makes a verb that takes a backup.
-func newTaking(use, short string, take func(context.Context, *aedb.DB, backup.Store, backup.Options) (backup.Manifest, error)) *cobra.Command {
+func newTaking(use, short string, take func(context.Context, *aedb.DB, backup.Store, aedb.BackupOptions) (backup.Manifest, error)) *cobra.Command {
 	var store storeFlags
 	var set setFlags
+	keep := int64(1 << 30)
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
 		Long: short + ".\n\nThe store must not be open elsewhere: a program that has it open takes backups itself.",
@@ -108,7 +109,7 @@ func newTaking(use, short string, take func(context.Context, *aedb.DB, backup.St
 				defer wipe()
 				b := &unitBar{out: cmd.ErrOrStderr()}
 				o.OnProgress = func(p backup.Progress) { b.show(string(p.Phase), p.Done, p.Total) }
-				m, err := take(ctx, db, to, o)
+				m, err := take(ctx, db, to, aedb.BackupOptions{Options: o, KeepLog: keep})
 				b.end()
 				if err != nil {
 					return err
@@ -120,25 +121,26 @@ func newTaking(use, short string, take func(context.Context, *aedb.DB, backup.St
 	}
 	store.register(cmd.Flags())
 	set.register(cmd.Flags())
+	cmd.Flags().Int64Var(&keep, "keep-log", keep, "bytes of log that the store may keep for the next incremental backup; 0 keeps none")
 	return cmd
 }
 
 func newBackupCreate() *cobra.Command {
 	return newTaking("create", "Take a full backup",
-		func(ctx context.Context, db *aedb.DB, to backup.Store, o backup.Options) (backup.Manifest, error) {
-			return db.BackupFull(ctx, to, aedb.BackupOptions{Options: o})
+		func(ctx context.Context, db *aedb.DB, to backup.Store, o aedb.BackupOptions) (backup.Manifest, error) {
+			return db.BackupFull(ctx, to, o)
 		})
 }
 
 func newBackupIncremental() *cobra.Command {
 	var parent string
 	cmd := newTaking("incremental", "Take a backup of the commits behind an earlier one",
-		func(ctx context.Context, db *aedb.DB, to backup.Store, o backup.Options) (backup.Manifest, error) {
-			m, err := parentIn(ctx, to, parent, db.Recovery().Incarnation, o)
+		func(ctx context.Context, db *aedb.DB, to backup.Store, o aedb.BackupOptions) (backup.Manifest, error) {
+			m, err := parentIn(ctx, to, parent, db.Recovery().Incarnation, o.Options)
 			if err != nil {
 				return m, err
 			}
-			return db.BackupIncremental(ctx, to, m, aedb.BackupOptions{Options: o})
+			return db.BackupIncremental(ctx, to, m, o)
 		})
 	cmd.Flags().StringVar(&parent, "parent", "", "backup to follow; the newest of the store if not given")
 	return cmd

@@ -49,6 +49,28 @@ func TestLogIsKeptForTheNextIncrement(t *testing.T) {
 	require.ErrorContains(t, err, "take a full backup")
 }
 
+// Nor does a close, though the store holds no log then and nothing was committed.
+func TestLogIsKeptOverACloseWithNothingElseToWrite(t *testing.T) {
+	cfg := small(vfs.NewMem())
+	cfg.Checkpoint.OnClose = true
+	reopen := func(f func(db *aedb.DB)) {
+		db := openWith(t, cfg)
+		f(db)
+		require.NoError(t, db.Close(ctx))
+	}
+	var set backup.Memory
+	var m backup.Manifest
+	reopen(func(db *aedb.DB) { putMany(t, db, 40) })
+	reopen(func(db *aedb.DB) { m = full(t, db, &set, aedb.BackupOptions{KeepLog: keepLog}) })
+	for range 4 {
+		reopen(func(db *aedb.DB) { putMany(t, db, 40) })
+	}
+	reopen(func(db *aedb.DB) { m = incremental(t, db, &set, m, aedb.BackupOptions{}) })
+	_, report := restored(t, &set, aedb.RestoreOptions{})
+	require.Equal(t, m.Seq, report.Seq)
+	require.True(t, report.Compared)
+}
+
 // A crash does not let go of what is kept: the manifest has it.
 func TestLogIsKeptOverACrash(t *testing.T) {
 	fsys := vfs.NewMem()
