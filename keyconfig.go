@@ -12,6 +12,10 @@ import (
 // Key is a secret with a name; see KeyConfig.
 type Key = keys.Key
 
+// MissingKeyError is the cause of an unavailable error for want of a key; reach it
+// with errors.As.
+type MissingKeyError = keys.MissingError
+
 // KeyUse is a key and the files that are made under it, in RecoveryReport.KeysInUse.
 type KeyUse = recovery.KeyUse
 

@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"sync"
 
 	"github.com/empyrealapp/aedb-go/errs"
@@ -224,6 +225,18 @@ func (r *Ring) derive(id string, p Purpose, salt Salt, context []byte) ([]byte, 
 	return nil, missing(id)
 }
 
+// MissingError is the cause of an errs.CodeUnavailable error for want of a key, for
+// errors.As.
+type MissingError struct {
+	// ID names the key.
+	ID string
+}
+
+// Error implements error.
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("key %q is needed and is not in the ring", e.ID)
+}
+
 func missing(id string) error {
-	return errs.New(errs.CodeUnavailable, "key %q is needed and is not in the ring", id).On(id)
+	return errs.Wrap(errs.CodeUnavailable, &MissingError{id}, "").On(id)
 }

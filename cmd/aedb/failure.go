@@ -113,6 +113,10 @@ func explain(ctx context.Context, err error) *failure {
 	if f.hint == "" {
 		f.hint = class.hint
 	}
+	var missing *aedb.MissingKeyError
+	if errors.As(err, &missing) {
+		f.hint = "give the key with --key-file or AEDB_KEYS"
+	}
 	return f
 }
 
