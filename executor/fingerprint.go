@@ -33,6 +33,7 @@ func Fingerprint(env *msgs.Envelope) ([32]byte, error) {
 type canon struct {
 	b     []byte
 	depth int   // of nested assertions and mutations
+	count int   // of assertions
 	err   error // the first element that has no fingerprint
 }
 
@@ -89,7 +90,7 @@ func (c *canon) mutation(m msgs.Mutation) {
 			c.texts(o.Columns)
 			c.num(uint64(o.Action))
 			c.assignments(o.Set)
-			c.b = o.Where.AppendCanonical(c.b)
+			c.condition(o.Where)
 		}
 	case msgs.UpdateFields:
 		c.num(2)
@@ -193,16 +194,28 @@ func (c *canon) nested(write func()) {
 
 func (c *canon) selection(s msgs.Selection) {
 	c.table(s.Table)
-	c.b = s.Where.AppendCanonical(c.b)
+	c.condition(s.Where)
 	c.text(s.Index)
 	c.flag(s.Backward)
 	c.num(uint64(s.Limit))
+}
+
+func (c *canon) condition(e query.Expr) {
+	if err := e.Check(); err != nil {
+		c.refuse(err)
+		return
+	}
+	c.b = e.AppendCanonical(c.b)
 }
 
 func (c *canon) assignments(set []query.Assignment) {
 	c.num(uint64(len(set)))
 	for _, a := range set {
 		c.text(a.Column)
+		if err := a.To.Check(); err != nil {
+			c.refuse(err)
+			continue
+		}
 		c.b = a.To.AppendCanonical(c.b)
 	}
 }
@@ -218,12 +231,23 @@ func (c *canon) assertions(list []msgs.Assertion) {
 	c.num(uint64(len(list)))
 	c.nested(func() {
 		for _, a := range list {
-			c.assertion(a)
+			if c.err == nil {
+				c.assertion(a)
+			}
 		}
 	})
 }
 
+// mostAssertions bounds the assertions of an envelope that has a fingerprint, above
+// any limit that a store should have: lists may share what they hold, so that little
+// memory can stand for very many.
+const mostAssertions = 1 << 20
+
 func (c *canon) assertion(a msgs.Assertion) {
+	if c.count++; c.count > mostAssertions {
+		c.refuse(tooManyAssertions(c.count, mostAssertions))
+		return
+	}
 	switch a := a.(type) {
 	case msgs.KeyEquals:
 		c.num(1)
@@ -276,14 +300,14 @@ func (c *canon) assertion(a msgs.Assertion) {
 	case msgs.CountCompare:
 		c.num(11)
 		c.table(a.Table)
-		c.b = a.Where.AppendCanonical(c.b)
+		c.condition(a.Where)
 		c.num(uint64(a.Op))
 		c.num(a.Threshold)
 	case msgs.SumCompare:
 		c.num(12)
 		c.table(a.Table)
 		c.text(a.Column)
-		c.b = a.Where.AppendCanonical(c.b)
+		c.condition(a.Where)
 		c.num(uint64(a.Op))
 		c.values([]value.Value{a.Threshold})
 	default:

@@ -290,3 +290,34 @@ func TestWhatIsNoRequestHasNoFingerprint(t *testing.T) {
 		require.Equal(t, tc.code, errs.CodeOf(err), name)
 	}
 }
+
+// Conditions, terms and lists of assertions may share their parts: what fits into a
+// page of memory can take for ever to walk through.
+func TestWhatSharesItsPartsIsRefusedBeforeItIsWalkedThrough(t *testing.T) {
+	where, term := query.Eq("age", 1), query.Col("score")
+	var list msgs.Assertion = msgs.KeyExists{Scope: app, Key: []byte("k")}
+	for i := range 30 {
+		if i%2 == 0 {
+			where = query.And(where, where)
+		} else {
+			where = query.Or(where, where)
+		}
+		term = query.Add(term, term)
+	}
+	for range 14 {
+		list = msgs.All{list, list, list, list, list, list, list, list, list, list}
+	}
+	s := newStore(t)
+	for name, env := range map[string]msgs.Envelope{
+		"condition": {Mutations: []msgs.Mutation{msgs.DeleteRows{Selection: from(where)}}},
+		"term":      {Mutations: []msgs.Mutation{msgs.UpdateRows{Selection: from(query.Expr{}), Set: []query.Assignment{query.Assign("score", term)}}}},
+		"count":     {Assertions: []msgs.Assertion{msgs.CountCompare{Table: users, Where: where}}, Mutations: []msgs.Mutation{unset("k")}},
+		"list":      {Assertions: []msgs.Assertion{list}, Mutations: []msgs.Mutation{unset("k")}},
+		"check":     {Mutations: []msgs.Mutation{msgs.PostflightCheck{Assertions: []msgs.Assertion{list}}}},
+	} {
+		_, err := Fingerprint(&env)
+		require.Error(t, err, name)
+		_, err = s.x.Prepare(s.w.Catalog(), &env)
+		require.Error(t, err, name)
+	}
+}

@@ -19,7 +19,7 @@ type Layout interface {
 // column_not_found, or type_mismatch for a literal that the column's kind does
 // not compare with, naming the column and both kinds but never the literal.
 func Bind(e Expr, l Layout) (*Predicate, error) {
-	if err := e.checkDepth(); err != nil {
+	if err := e.Check(); err != nil {
 		return nil, err
 	}
 	root, err := bind(&e, l, false)
@@ -30,13 +30,6 @@ func Bind(e Expr, l Layout) (*Predicate, error) {
 		return &Predicate{terms: root.args}, nil
 	}
 	return &Predicate{terms: []term{root}}, nil
-}
-
-func (e Expr) checkDepth() error {
-	if e.depth > MaxDepth {
-		return tooMuch(ReasonTooDeep, "depth of the condition", "max_expression_depth", int(e.depth), MaxDepth)
-	}
-	return nil
 }
 
 // bind makes the term of e, or of Not(e) if negate is set. Negation ends in the

@@ -12,6 +12,9 @@ const (
 	// MaxDepth bounds the depth of a condition. A test has depth 1; And, Or and
 	// Not add 1 to their deepest operand, whatever the number of operands.
 	MaxDepth = 32
+	// MaxExprNodes bounds the tests and operators of one condition. Operands may be
+	// shared, so that a condition of little depth and memory can have very many.
+	MaxExprNodes = 16_384
 	// MaxInValues bounds the values listed in one In.
 	MaxInValues = 10_000
 	// MaxLikeBytes bounds the pattern of a Like.
@@ -44,6 +47,7 @@ const (
 type Expr struct {
 	op     op
 	depth  uint16 // saturates
+	inner  uint16 // nodes below this one; saturates
 	column string
 	values []value.Value // literals of a test, shared and never modified
 	args   []Expr        // operands of And, Or and Not, shared and never modified
@@ -145,12 +149,28 @@ func join(o op, operands []Expr) Expr {
 		return operands[0]
 	}
 	e := Expr{op: o, depth: 1, args: append([]Expr(nil), operands...)}
+	nodes := 0
 	for i := range e.args {
 		if d := e.args[i].depth; d >= e.depth {
 			e.depth = min(d, math.MaxUint16-1) + 1
 		}
+		nodes = min(nodes+int(e.args[i].inner)+1, MaxExprNodes)
 	}
+	e.inner = uint16(nodes)
 	return e
+}
+
+// Check returns an invalid_query error, with the limit, for a condition that is
+// deeper or larger than any may be. It takes no time, whatever the condition; what
+// walks through one comes after it.
+func (e Expr) Check() error {
+	if e.depth > MaxDepth {
+		return tooMuch(ReasonTooDeep, "depth of the condition", "max_expression_depth", int(e.depth), MaxDepth)
+	}
+	if e.inner >= MaxExprNodes {
+		return tooMuch(ReasonTooLarge, "nodes of the condition", "max_expression_nodes", int(e.inner)+1, MaxExprNodes)
+	}
+	return nil
 }
 
 // IsZero reports whether e is no condition at all.

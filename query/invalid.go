@@ -13,6 +13,7 @@ const (
 	ReasonOffsetWithCursor   Reason = "offset_with_cursor"
 	ReasonNegativeWindow     Reason = "negative_window"
 	ReasonTooDeep            Reason = "expr_too_deep"
+	ReasonTooLarge           Reason = "expr_too_large"
 	ReasonInListTooLong      Reason = "in_list_too_long"
 	ReasonLikeTooLong        Reason = "like_too_long"
 	ReasonTooManyOrder       Reason = "too_many_order"

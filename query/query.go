@@ -106,7 +106,7 @@ func (q Query) UseIndex(name string) Query {
 // condition, the number of sort keys, and the window. Failures are
 // invalid_query. What a condition says about columns is checked by Bind.
 func (q Query) Validate() error {
-	if err := q.Filter.checkDepth(); err != nil {
+	if err := q.Filter.Check(); err != nil {
 		return err
 	}
 	if len(q.Order) > MaxOrderKeys {

@@ -61,6 +61,17 @@ func TestCanonicalEncodingIdentifiesTheListing(t *testing.T) {
 }
 
 func TestLimitsOfAQueryAreInvalidQuery(t *testing.T) {
+	doubled := func(n int) Expr { // of little depth and memory, and 2^n tests
+		e := Eq("a", 1)
+		for i := range n {
+			if i%2 == 0 {
+				e = And(e, e)
+			} else {
+				e = Or(e, e)
+			}
+		}
+		return e
+	}
 	deep := func(n int) Expr {
 		e := Eq("a", 1)
 		for range n - 1 {
@@ -84,6 +95,7 @@ func TestLimitsOfAQueryAreInvalidQuery(t *testing.T) {
 	require.NoError(t, order(32).Validate())
 	for reason, q := range map[Reason]Query{
 		ReasonTooDeep:            Select().Where(deep(33)),
+		ReasonTooLarge:           Select().Where(doubled(31)),
 		ReasonTooManyOrder:       order(33),
 		ReasonOffsetWithoutLimit: Select().Offset(1),
 		ReasonNegativeWindow:     Select().Limit(-1),

@@ -80,6 +80,15 @@ func (t Term) Size() int {
 	return n
 }
 
+// Check returns a limit_exceeded error for a term that is larger than any may be. It
+// takes no time, whatever the term; what walks through one comes after it.
+func (t Term) Check() error {
+	if t.inner >= MaxTermNodes {
+		return errs.Exceeded("nodes of a term", "max_term_nodes", int64(t.inner)+1, MaxTermNodes)
+	}
+	return nil
+}
+
 // AppendCanonical appends an encoding of the term to dst. Equal bytes mean equal
 // terms.
 func (t Term) AppendCanonical(dst []byte) []byte {
@@ -109,8 +118,8 @@ type Formula struct {
 // kind. Terms that are not for a proposed row must not refer to one. It returns
 // unknown_column, type_mismatch, limit_exceeded or validation.
 func BindTerm(t Term, l Layout, want value.Kind, proposed bool) (Formula, error) {
-	if t.inner >= MaxTermNodes {
-		return Formula{}, errs.Exceeded("nodes of a term", "max_term_nodes", int64(t.inner)+1, MaxTermNodes)
+	if err := t.Check(); err != nil {
+		return Formula{}, err
 	}
 	f := Formula{}
 	err := f.bind(&t, l, want, proposed)
