@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
@@ -36,12 +37,12 @@ type promise struct {
 }
 
 func TestARequestRepeatedAcrossCrashesHasOneEffect(t *testing.T) {
-	seed, requests, lives := uint64(1), 200, 25
+	seed, requests, lives := uint64(1), 1000, 25
 	switch {
 	case os.Getenv("AEDB_LONG") != "":
-		requests, lives = 5000, 500
+		requests, lives = 20_000, 500
 	case testing.Short():
-		requests, lives = 50, 5
+		requests, lives = 200, 5
 	}
 	if s := os.Getenv("AEDB_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
@@ -58,7 +59,8 @@ func repeat(t *testing.T, seed uint64, mode aedb.Durability, requests, lives int
 	rnd := rand.New(rand.NewPCG(seed, uint64(mode)))
 	disk := vfs.NewMem()
 	promises := make([]promise, requests)
-	var sent, duplicates, unanswered atomic.Int64
+	var sent, duplicates, unanswered, deaths atomic.Int64
+	fresh := requests / lives // that each life begins with
 	for life := range lives {
 		last := life == lives-1
 		db := open(t, disk, mode)
@@ -71,7 +73,7 @@ func repeat(t *testing.T, seed uint64, mode aedb.Durability, requests, lives int
 		// The power goes at a random operation, in the middle of what is going on.
 		var fuse atomic.Int64
 		var dead atomic.Bool
-		fuse.Store(5 + rnd.Int64N(60))
+		fuse.Store(2 + rnd.Int64N(int64(fresh)))
 		if !last {
 			disk.SetInjector(func(vfs.Op) vfs.Fault {
 				if fuse.Add(-1) >= 0 {
@@ -86,9 +88,14 @@ func repeat(t *testing.T, seed uint64, mode aedb.Durability, requests, lives int
 			own := rand.New(rand.NewPCG(rnd.Uint64(), uint64(caller)))
 			wg.Go(func() {
 				for n := range 2 * requests {
-					i := own.IntN(requests)
-					if last {
+					i := fresh*life + own.IntN(fresh)
+					switch {
+					case last:
 						i = (n + caller) % requests // everything, in the end
+					case n > 8*fresh:
+						return // what is left only repeats
+					case own.IntN(3) == 0:
+						i = own.IntN(fresh * (life + 1))
 					}
 					finality := aedb.Finality(own.IntN(2))
 					if last {
@@ -117,19 +124,24 @@ func repeat(t *testing.T, seed uint64, mode aedb.Durability, requests, lives int
 			require.NoError(t, db.Close(t.Context()))
 			continue
 		}
+		if dead.Load() {
+			deaths.Add(1)
+		}
 		old := disk
 		disk = old.Crash(vfs.RandomBlocks(rnd.Uint64(), 50))
 		_ = db.Close(context.Background())
 		require.False(t, t.Failed())
 	}
-	t.Logf("%d sent for %d requests: %d duplicates, %d without an answer", sent.Load(), requests, duplicates.Load(), unanswered.Load())
+	t.Logf("%d sent for %d requests: %d duplicates, %d without an answer; %d of %d lives ended in the middle",
+		sent.Load(), requests, duplicates.Load(), unanswered.Load(), deaths.Load(), lives-1)
 	require.Positive(t, duplicates.Load())
+	require.Greater(t, deaths.Load(), int64(lives/3), "power has to be lost while requests are on their way")
 }
 
 func open(t *testing.T, disk *vfs.Mem, mode aedb.Durability) *aedb.DB {
 	cfg := aedb.DefaultConfig()
 	cfg.FS, cfg.Logger, cfg.Durability = disk, aedb.Zerolog(zerolog.Nop()), mode
-	cfg.SegmentBytes = 16 << 10
+	cfg.SegmentBytes, cfg.BatchInterval = 16<<10, time.Millisecond
 	db, err := aedb.OpenNoAuth("store", cfg)
 	require.NoError(t, err)
 	return db
