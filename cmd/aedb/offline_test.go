@@ -115,6 +115,7 @@ func TestVerbsReadAStoreThatIsBeingWritten(t *testing.T) {
 	inStoreWith(t, dir, func(ctx context.Context, db *aedb.DB) {
 		ctx, stop := context.WithCancel(ctx)
 		done := make(chan error, 1)
+		due := make(chan struct{}, 6) // checkpoints, each in the midst of a verb
 		go func() {
 			app := db.NoAuth().Scope("demo", "app")
 			for i := 0; ctx.Err() == nil; i++ {
@@ -122,18 +123,22 @@ func TestVerbsReadAStoreThatIsBeingWritten(t *testing.T) {
 					done <- err
 					return
 				}
-				if i%50 == 49 {
+				select {
+				case <-due:
 					if _, err := db.Checkpoint(context.Background()); err != nil {
 						done <- err
 						return
 					}
+				default:
 				}
 			}
 			done <- nil
 		}()
 		for range 3 {
+			due <- struct{}{}
 			report := decoded[aedb.VerifyReport](t, "verify", "--data-dir", dir)
 			require.True(t, report.OK)
+			due <- struct{}{}
 			succeeds(t, "check", "invariants", "--data-dir", dir)
 			succeeds(t, "scan-kv", "--data-dir", dir, "--limit", "5")
 			out := filepath.Join(t.TempDir(), "d.jsonl.zst")
