@@ -174,7 +174,7 @@ func (h history) settled(ctx context.Context, s *store, tr *trouble) error {
 func TestAnyCallThatFailsOnceLosesNothingThatWasPromised(t *testing.T) {
 	steps := fullScript()
 	h := model(t, steps)
-	for _, p := range append(setups[:4:4], setups[5]) {
+	for _, p := range append(setups[:4:4], setups[5], setups[7]) {
 		t.Run(p.name, func(t *testing.T) {
 			began := time.Now()
 			var runs atomic.Int64
