@@ -142,3 +142,81 @@ func TestInterruptedRestoreIsWholeOrNone(t *testing.T) {
 		whole(t, left)
 	})
 }
+
+// An archive whose disk fails or loses power while a chain is shipped holds what it
+// held before, and goes on from there.
+func TestInterruptedShippingLeavesAnArchiveThatGoesOn(t *testing.T) {
+	store := vfs.NewMem()
+	disk := vfs.NewMem()
+	set, err := backup.OpenDirectory(disk, "archive")
+	require.NoError(t, err)
+	db := openWith(t, small(store))
+	a := archive(t, db, set, rarely())
+	putMany(t, db, 40)
+	require.NoError(t, a.Ship(ctx))
+	putMany(t, db, 40)
+	require.NoError(t, a.Close(ctx))
+	putMany(t, db, 40)
+	shipped := len(backups(t, set))
+	ship := func(fsys *vfs.Mem) error {
+		to, err := backup.OpenDirectory(fsys, "archive")
+		if err != nil {
+			return err
+		}
+		a, err := db.Archive(to, rarely())
+		if err != nil {
+			return err
+		}
+		return errors.Join(a.Ship(ctx), a.Close(ctx))
+	}
+	interrupted(t, disk, ship, func(t *testing.T, left *vfs.Mem, err error) {
+		from, openErr := backup.OpenDirectory(left, "archive")
+		require.NoError(t, openErr)
+		verdict, verifyErr := backup.Verify(ctx, from, backup.VerifyOptions{Rebuild: true})
+		require.NoError(t, verifyErr)
+		require.True(t, verdict.OK(), "%v", verdict.Damaged)
+		require.GreaterOrEqual(t, verdict.Backups, shipped)
+		require.NoError(t, ship(left))
+		again, _ := restored(t, from, aedb.RestoreOptions{})
+		seq, state := digest(t, again)
+		wantSeq, want := digest(t, db)
+		require.Equal(t, wantSeq, seq)
+		require.Equal(t, want, state)
+	})
+}
+
+// A store that loses power while a part is restored into it has the part or not,
+// and takes it when asked again.
+func TestInterruptedRestoreOfAPartIsRepeated(t *testing.T) {
+	from := furnished(t)
+	var set backup.Memory
+	full(t, from, &set, aedb.BackupOptions{})
+	want := shown(t, from, "p", "app")
+	part := aedb.Part{Project: "p", Scope: "app"}
+	disk := vfs.NewMem()
+	db := open(t, disk)
+	put(t, db, "key-1", "of the target")
+	putMany(t, db, 20)
+	before := shown(t, db, "p", "app")
+	require.NoError(t, db.Close(ctx))
+	run := func(fsys *vfs.Mem) error {
+		db, err := aedb.OpenNoAuth(dir, config(fsys))
+		if err != nil {
+			return err
+		}
+		_, err = db.NoAuth().RestorePart(ctx, &set, part, aedb.RestorePartOptions{Replace: true, OneCommit: true})
+		return errors.Join(err, db.Close(ctx))
+	}
+	interrupted(t, disk, run, func(t *testing.T, left *vfs.Mem, err error) {
+		db := open(t, left)
+		got := shown(t, db, "p", "app")
+		if err == nil {
+			require.Equal(t, want, got)
+		} else {
+			require.Contains(t, []string{before, want}, got)
+		}
+		require.NoError(t, db.Close(ctx))
+		require.NoError(t, run(left))
+		require.Equal(t, want, shown(t, open(t, left), "p", "app"))
+	})
+}

@@ -144,7 +144,7 @@ func crowd(ctx context.Context, s *store, arm func() *atomic.Pointer[vfs.Op]) ([
 
 func TestWhatManyCallersWerePromisedSurvivesAPowerLoss(t *testing.T) {
 	seed := baseSeed(t)
-	rounds := sized(1000, 40, 6)
+	rounds := sized(1000, 15, 6)
 	for _, p := range setups {
 		t.Run(p.name, func(t *testing.T) {
 			began := time.Now()
@@ -194,7 +194,7 @@ func failLog(disk *vfs.Mem, n int64, kind vfs.OpKind) *atomic.Pointer[vfs.Op] {
 
 func TestWhatManyCallersWerePromisedSurvivesAFailureOfTheLog(t *testing.T) {
 	seed := baseSeed(t)
-	rounds := sized(1000, 40, 6)
+	rounds := sized(1000, 15, 6)
 	for _, p := range setups {
 		t.Run(p.name, func(t *testing.T) {
 			began := time.Now()

@@ -71,7 +71,7 @@ func TestADiskThatFillsUpLosesNothingAndCanBeRelieved(t *testing.T) {
 			const grain = 97
 			most := peak(t, p, steps)
 			var runs atomic.Int64
-			sweep(t, stride(17, 170), func(n int64) (bool, error) {
+			sweep(t, stride(34, 170), func(n int64) (bool, error) {
 				capacity := n * grain
 				s := p.on(vfs.NewMem())
 				if err := h.endure(s, steps, fullDisk(s.fs, capacity)); err != nil {

@@ -174,18 +174,18 @@ func (h history) settled(ctx context.Context, s *store, tr *trouble) error {
 func TestAnyCallThatFailsOnceLosesNothingThatWasPromised(t *testing.T) {
 	steps := fullScript()
 	h := model(t, steps)
-	for _, p := range append(setups[:4:4], setups[5]) {
+	for _, p := range append(setups[:4:4], setups[5], setups[7]) {
 		t.Run(p.name, func(t *testing.T) {
 			began := time.Now()
 			var runs atomic.Int64
 			for _, mutating := range []bool{true, false} {
 				for way := range 3 {
-					apart := sized(1, 7*max(1, p.sparse), 67*max(1, p.sparse))
+					apart := sized(1, 17*max(1, p.sparse), 67*max(1, p.sparse))
 					if !mutating { // there are few, and one way to fail
 						if way > 0 {
 							break
 						}
-						apart = sized(1, max(1, p.sparse), 7*max(1, p.sparse))
+						apart = sized(1, 3*max(1, p.sparse), 7*max(1, p.sparse))
 					}
 					sweep(t, apart, func(n int64) (bool, error) {
 						s := p.on(vfs.NewMem())

@@ -148,9 +148,10 @@ func (h history) survives(s *store, p promise, f namedFate) error {
 	})
 }
 
-// sweep calls visit for each point from 1 on, in steps, from a few goroutines,
-// until it says that there is nothing any more. It stops early when the test has
-// failed so often that more would not tell more.
+// sweep calls visit for points at a distance, from a few goroutines, until it says
+// that there is nothing any more. The first lies half of the distance behind the
+// beginning, where a store is not there yet. It stops early when the test has failed
+// so often that more would not tell more.
 func sweep(t *testing.T, stride int64, visit func(point int64) (more bool, err error)) {
 	t.Helper()
 	const enough = 10
@@ -160,7 +161,7 @@ func sweep(t *testing.T, stride int64, visit func(point int64) (more bool, err e
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for !done.Load() && failures.Load() < enough {
-				more, err := visit(1 + (next.Add(1)-1)*stride)
+				more, err := visit(1 + stride/2 + (next.Add(1)-1)*stride)
 				if err != nil {
 					failures.Add(1)
 					t.Error(err)

@@ -193,7 +193,7 @@ func TestDamageToAnyFileIsRefusedOrHasNoEffect(t *testing.T) {
 				content, err := r.fs.ReadFile(file)
 				const enough = 5
 				var failed []error
-				for _, d := range damage(content, int(sized(1, 13, 499)), int(seed)) {
+				for _, d := range damage(content, int(sized(1, 29, 499)), int(seed)) {
 					no, err := r.openWith(file, d)
 					opened.Add(1)
 					if no {

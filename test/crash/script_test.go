@@ -103,7 +103,9 @@ func fullScript() []step {
 	b.finality()
 	b.restart("close without a checkpoint and reopen", false)
 	b.large()
+	b.tune("keep one checkpoint", func(t *aedb.Tuning) { t.Checkpoint.Kept = 1 })
 	b.do("checkpoint again", checkpointStep)
+	b.tune("keep three checkpoints", func(t *aedb.Tuning) { t.Checkpoint.Kept = 3 })
 	b.drops()
 	b.afterwards()
 	b.do("close", func(ctx context.Context, s *store) error { return s.close(ctx) })
@@ -130,8 +132,17 @@ func (b *script) restart(name string, withCheckpoint bool) {
 		if err := s.close(ctx); err != nil {
 			return err
 		}
+		s.restarts++
+		if s.between != nil {
+			s.between(&s.cfg, s.restarts)
+		}
 		return s.open(ctx)
 	})
+}
+
+// tune adds a change of the bounds of the open store, which writes nothing.
+func (b *script) tune(name string, change func(*aedb.Tuning)) {
+	b.do(name, func(_ context.Context, s *store) error { return s.db.Tune(change) })
 }
 
 func (b *script) definitions() {

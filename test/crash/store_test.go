@@ -82,6 +82,10 @@ type store struct {
 	cfg   aedb.Config
 	// logOnly makes the script's checkpoints no-ops.
 	logOnly bool
+	// between changes the configuration between two lives of the script; restarts
+	// counts them.
+	between  func(cfg *aedb.Config, restarts int)
+	restarts int
 
 	db       *aedb.DB // nil while it is not open
 	promised promise
@@ -104,12 +108,43 @@ func newStore(fsys *vfs.Mem, mode aedb.Durability) *store {
 
 // authenticated and encrypted give a store keys.
 func authenticated(s *store) {
-	s.cfg.Keys = aedb.KeyConfig{Ring: []aedb.Key{{ID: "k1", Secret: []byte("a secret of at least 32 bytes, for tests")}}}
+	s.cfg.Keys = aedb.KeyConfig{Ring: ringOf("k1")}
+}
+
+// ringOf returns keys of these names, the one that signs first.
+func ringOf(ids ...string) []aedb.Key {
+	var ring []aedb.Key
+	for _, id := range ids {
+		ring = append(ring, aedb.Key{ID: id, Secret: []byte("a secret of at least 32 bytes, that of " + id)})
+	}
+	return ring
 }
 
 func encrypted(s *store) {
 	authenticated(s)
 	s.cfg.Keys.Encrypt = true
+}
+
+// adopted signs a store that was made without keys, and then puts a new key in
+// front of the first.
+func adopted(s *store) {
+	s.between = func(cfg *aedb.Config, restarts int) {
+		switch restarts {
+		case 1:
+			cfg.Keys = aedb.KeyConfig{Ring: ringOf("k1"), Adopt: true}
+		case 2:
+			cfg.Keys = aedb.KeyConfig{Ring: ringOf("k2", "k1")}
+		}
+	}
+}
+
+// rotated begins encrypted under one key, and puts a new one in front at every
+// restart.
+func rotated(s *store) {
+	s.cfg.Keys = aedb.KeyConfig{Ring: ringOf("k1"), Encrypt: true}
+	s.between = func(cfg *aedb.Config, restarts int) {
+		cfg.Keys.Ring = append(ringOf(fmt.Sprintf("k%d", restarts+1)), cfg.Keys.Ring...)
+	}
 }
 
 // open starts a process.

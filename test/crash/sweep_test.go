@@ -30,6 +30,8 @@ var setups = []setup{
 	{name: "batch, with checkpoints by size", mode: aedb.Batch, tune: checkpointsBySize},
 	{name: "full, encrypted", mode: aedb.Full, tune: encrypted, sparse: 3},
 	{name: "batch, authenticated", mode: aedb.Batch, tune: authenticated, sparse: 5},
+	{name: "full, keys adopted and replaced", mode: aedb.Full, tune: adopted, sparse: 5},
+	{name: "batch, encrypted, keys replaced", mode: aedb.Batch, tune: rotated, sparse: 5},
 }
 
 func checkpointsBySize(s *store) { s.cfg.Checkpoint.WALBytes = 4 << 10 }
@@ -93,7 +95,7 @@ func TestAPowerLossAtAnyOperationLosesNothingThatWasPromised(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			began := time.Now()
 			var points, recoveries atomic.Int64
-			sweep(t, sized(1, 4*max(1, p.sparse), 20*max(1, p.sparse)), func(n int64) (bool, error) {
+			sweep(t, sized(1, 8*max(1, p.sparse), 20*max(1, p.sparse)), func(n int64) (bool, error) {
 				s, op, err := runUntilCrash(p, n, steps)
 				if op == nil || err != nil {
 					return op != nil, err
@@ -116,17 +118,19 @@ func TestAPowerLossDuringTheRecoveryFromAPowerLossLosesNothingEither(t *testing.
 	seed := baseSeed(t)
 	steps := fullScript()
 	h := model(t, steps)
-	for _, p := range setups[:3] {
+	for _, p := range setups {
 		t.Run(p.name, func(t *testing.T) {
 			began := time.Now()
 			var points, recoveries atomic.Int64
-			sweep(t, sized(5, 47, 211), func(n int64) (bool, error) {
+			sweep(t, sized(5, 97, 149), func(n int64) (bool, error) {
 				s, op, err := runUntilCrash(p, n, steps)
 				if op == nil || err != nil {
 					return op != nil, err
 				}
 				points.Add(1)
-				for _, first := range fates(seed*1_000_003 + uint64(n)) {
+				all := fates(seed*1_000_003 + uint64(n))
+				for i := range sized(int64(len(all)), 2, 1) { // others at the next point
+					first := all[(n+3*i)%int64(len(all))]
 					tried, err := h.survivesTwice(s, first)
 					recoveries.Add(tried)
 					if err != nil {
