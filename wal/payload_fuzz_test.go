@@ -10,6 +10,7 @@ func FuzzFramePayload(f *testing.F) {
 	seed, err := appendPayload(nil, 1, 3, []msgs.Changeset{
 		{Seq: 5, Micros: 7, Effects: []msgs.Effect{{Op: msgs.EffectPut, Space: 64, Key: []byte("k"), Value: []byte("v")}}},
 		{Seq: 6, Micros: 8, Effects: []msgs.Effect{{Op: msgs.EffectDelete, Space: 64, Key: []byte("k")}, {Op: msgs.EffectDropSpace, Space: 64}}},
+		{Seq: 7, Micros: 8, Volatile: true},
 	}, MaxFrameBytes)
 	if err != nil {
 		f.Fatal(err)
