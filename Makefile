@@ -4,7 +4,7 @@ GO        ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME  ?= 10s
 
-.PHONY: all test vet staticcheck race fuzz demo bench bench-durability simulate model money sweep kill soak fmt
+.PHONY: all test vet staticcheck race fuzz demo bench bench-durability simulate lifetime model money sweep kill soak fmt
 
 all: fmt vet test
 
@@ -49,6 +49,10 @@ sweep:
 # What each kind of mutation costs, as a table.
 mutations:
 	AEDB_LONG=1 $(GO) test -count=1 -v ./test/mutations/
+
+# Four hundred stores through everything that can happen to one, in random order.
+lifetime:
+	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m ./test/lifetime/
 
 # Two hundred long histories of every kind of request against the model.
 model:
