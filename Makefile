@@ -44,7 +44,7 @@ bench-durability:
 
 # The crash-point and fault sweeps with every fate and every operation.
 sweep:
-	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m -v ./test/crash/
+	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m -v ./test/crash/ ./recovery/
 
 # What each kind of mutation costs, as a table.
 mutations:

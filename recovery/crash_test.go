@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"syscall"
 	"testing"
 
@@ -114,14 +115,18 @@ func TestCrashAtEveryCallOfLivesThatEndInOrderLosesNothingDurable(t *testing.T) 
 }
 
 func crashAtEveryCall(t *testing.T, o recoverytest.Options, step int64, lives func(vfs.FS, *recoverytest.History) error) {
-	if testing.Short() {
-		step *= 7
+	switch { // AEDB_LONG=1 visits every call
+	case os.Getenv("AEDB_LONG") != "":
+	case testing.Short():
+		step *= 23
+	default:
+		step *= 4
 	}
 	const seed = 0
 	whole := vfs.NewMem()
 	require.NoError(t, lives(whole, recoverytest.NewHistory()))
 	opens := 0
-	for n := int64(1); n <= whole.Ops()+1; n += step {
+	for n := (step + 1) / 2; n <= whole.Ops()+1; n += step {
 		broken, before := vfs.NewMem(), recoverytest.NewHistory()
 		broken.SetInjector(crashAt(n))
 		_ = lives(broken, before)
