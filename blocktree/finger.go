@@ -34,7 +34,10 @@ func (t *Tree) seek(key []byte) (l *leaf, i int, found bool) {
 
 // seekFor is seek in a tree that has a leaf, which may still be empty.
 func (t *Tree) seekFor(key []byte) (l *leaf, i int, found bool) {
-	f := &t.finger
+	if t.finger == nil {
+		t.finger = new(finger)
+	}
+	f := t.finger
 	if f.holds(key) {
 		if f.slot < int(f.leaf.count) && bytes.Equal(f.leaf.key(f.slot), key) {
 			return f.leaf, f.slot, true
@@ -57,7 +60,7 @@ func (t *Tree) seekFor(key []byte) (l *leaf, i int, found bool) {
 
 // descend moves the finger to the leaf that holds key if any does.
 func (t *Tree) descend(key []byte) {
-	f := &t.finger
+	f := t.finger
 	f.low, f.high, f.bounded = "", "", false
 	c := t.root
 	for level := range t.height {
@@ -77,7 +80,7 @@ func (t *Tree) descend(key []byte) {
 
 // ownPath makes the nodes above the finger ones that may be changed in place.
 func (t *Tree) ownPath() {
-	f := &t.finger
+	f := t.finger
 	for level := range t.height {
 		s := &f.path[level]
 		if s.node.owner == t.generation {
@@ -102,7 +105,7 @@ func (t *Tree) link(level int, c child) {
 // ownLeaf returns the leaf of the finger as one whose directory may be changed in
 // place.
 func (t *Tree) ownLeaf() *leaf {
-	f := &t.finger
+	f := t.finger
 	if f.leaf.owner != t.generation {
 		t.ownPath()
 		before := f.leaf.bytes()

@@ -2,7 +2,7 @@ package blocktree
 
 // putAfter adds an entry as the only one of a new leaf behind that of the finger.
 func (t *Tree) putAfter(size int, key, value []byte, version uint64) {
-	f := &t.finger
+	f := t.finger
 	last := f.leaf.key(int(f.leaf.count) - 1)
 	alone := newLeaf(t.generation, max(room(size), t.following()))
 	alone.insert(0, size, key, value, version)
@@ -47,7 +47,7 @@ func (t *Tree) split() {
 // and resets the finger.
 func (t *Tree) insertAfter(sep string, c child) {
 	t.ownPath()
-	f := &t.finger
+	f := t.finger
 	f.reset()
 	for level := t.height - 1; level >= 0; level-- {
 		n, at := f.path[level].node, f.path[level].at+1
@@ -129,7 +129,7 @@ func (t *Tree) joinLeaves(left int, a, b *leaf) {
 // roots that are not needed any more; and resets the finger.
 func (t *Tree) removeChild() {
 	t.ownPath()
-	f := &t.finger
+	f := t.finger
 	f.reset()
 	level := t.height - 1
 	for ; level >= 0; level-- {

@@ -15,7 +15,7 @@ type Tree struct {
 	frozen     bool
 	count      int
 	memory     int64
-	finger     finger // of a writable tree
+	finger     *finger // of a writable tree; made by its first search
 }
 
 // maxHeight is more than any tree reaches: a level more takes some sixteen times
