@@ -19,16 +19,11 @@ import (
 	"encoding/binary"
 	"iter"
 
-	"github.com/tidwall/btree"
 	"github.com/zeebo/blake3"
 
 	"github.com/empyrealapp/aedb-go/blocktree"
 	"github.com/empyrealapp/aedb-go/catalog"
 )
-
-// spaces maps the id of a space to its tree. A space without entries need not
-// be there.
-type spaces = btree.Map[catalog.SpaceID, *blocktree.Tree]
 
 // empty stands in for spaces that hold nothing.
 var empty = blocktree.New().Snapshot()
@@ -38,7 +33,7 @@ type Image struct {
 	seq     uint64
 	micros  int64
 	catalog *catalog.Catalog
-	spaces  *spaces // of frozen trees
+	spaces  spaces
 }
 
 // Seq returns the commit seq that the image shows.
@@ -64,7 +59,7 @@ func (i *Image) Cursor(space catalog.SpaceID) blocktree.Cursor { return i.tree(s
 func (i *Image) Len(space catalog.SpaceID) int { return i.tree(space).Len() }
 
 func (i *Image) tree(space catalog.SpaceID) *blocktree.Tree {
-	if t, ok := i.spaces.Get(space); ok {
+	if t := i.spaces.get(space); t != nil {
 		return t
 	}
 	return empty
@@ -73,7 +68,7 @@ func (i *Image) tree(space catalog.SpaceID) *blocktree.Tree {
 // Spaces yields the spaces that hold entries, by id.
 func (i *Image) Spaces() iter.Seq2[catalog.SpaceID, *blocktree.Tree] {
 	return func(yield func(catalog.SpaceID, *blocktree.Tree) bool) {
-		i.spaces.Scan(func(id catalog.SpaceID, t *blocktree.Tree) bool {
+		i.spaces.all(func(id catalog.SpaceID, t *blocktree.Tree) bool {
 			return t.Len() == 0 || yield(id, t)
 		})
 	}
@@ -128,9 +123,8 @@ func (i *Image) Digest() [32]byte {
 // Fork returns a Working that starts from the image and shares everything with
 // it until it writes. The image is not affected; any goroutine may fork it.
 func (i *Image) Fork() *Working {
-	base := *i.spaces // copying marks its source: mark a private copy of the head
 	return &Working{
 		seq: i.seq, micros: i.micros, catalog: i.catalog,
-		frozen: base.Copy(), live: map[catalog.SpaceID]*space{},
+		frozen: i.spaces, live: map[catalog.SpaceID]*space{},
 	}
 }

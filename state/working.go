@@ -20,7 +20,7 @@ type Working struct {
 	micros  int64
 	catalog *catalog.Catalog
 
-	frozen  *spaces                    // as of the last Freeze; owned
+	frozen  spaces                     // as of the last Freeze
 	live    map[catalog.SpaceID]*space // newer than frozen
 	recent  *space                     // of live, the one used last; or nil
 	changed []*space                   // of live, those changed since the last Freeze
@@ -54,7 +54,7 @@ type Mark struct {
 
 // NewWorking returns an empty database at seq 0.
 func NewWorking() *Working {
-	return (&Image{catalog: catalog.New(), spaces: new(spaces)}).Fork()
+	return (&Image{catalog: catalog.New()}).Fork()
 }
 
 // Seq returns the seq of the commit under construction, or of the last one.
@@ -93,7 +93,7 @@ func (w *Working) tree(id catalog.SpaceID) *blocktree.Tree {
 		w.recent = s
 		return s.tree
 	}
-	if t, ok := w.frozen.Get(id); ok {
+	if t := w.frozen.get(id); t != nil {
 		return t
 	}
 	return empty
@@ -106,7 +106,7 @@ func (w *Working) writable(id catalog.SpaceID) *space {
 		var ok bool
 		if s, ok = w.live[id]; !ok {
 			s = &space{id: id}
-			if f, ok := w.frozen.Get(id); ok {
+			if f := w.frozen.get(id); f != nil {
 				s.tree = f.Fork()
 			} else {
 				s.tree = blocktree.New()
@@ -301,15 +301,15 @@ func (w *Working) Freeze() *Image {
 	for _, s := range w.changed {
 		s.changed = false
 		if s.tree.Len() == 0 {
-			w.frozen.Delete(s.id)
+			w.frozen = w.frozen.set(s.id, nil)
 			delete(w.live, s.id)
 			if w.recent == s {
 				w.recent = nil
 			}
 		} else {
-			w.frozen.Set(s.id, s.tree.Snapshot())
+			w.frozen = w.frozen.set(s.id, s.tree.Snapshot())
 		}
 	}
 	w.changed = slices.Delete(w.changed, 0, len(w.changed))
-	return &Image{seq: w.seq, micros: w.micros, catalog: w.catalog, spaces: w.frozen.Copy()}
+	return &Image{seq: w.seq, micros: w.micros, catalog: w.catalog, spaces: w.frozen}
 }
