@@ -36,10 +36,9 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 		}
 	}
 	r := &msgs.Request{
-		Mutations: slices.Clone(env.Mutations), Assertions: env.Assertions, ReadSet: env.ReadSet,
-		Catalog: cat, WriteClass: env.WriteClass,
-		Operations: make([]msgs.Operation, 0, len(env.Mutations)),
+		Assertions: env.Assertions, ReadSet: env.ReadSet, Catalog: cat, WriteClass: env.WriteClass,
 	}
+	r.Take(env.Mutations)
 	var err error
 	if r.Conditions, err = x.bindConditions(cat, env.Assertions); err != nil {
 		return nil, err
@@ -51,9 +50,9 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 	assertions := countConditions(r.Conditions)
 	// Mutations after a definition are bound to a staged catalog, to refuse early
 	// what cannot succeed, and bound again when the definition has happened.
-	staged := cat
+	staged, room := cat, roomFor(r.Mutations)
 	for i, m := range r.Mutations {
-		op, err := x.Bind(staged, m)
+		op, err := x.bind(staged, m, &room)
 		if err != nil {
 			return nil, &msgs.MutationError{Index: i, Err: err}
 		}
@@ -89,6 +88,10 @@ func (x *Executor) Assemble(cat *catalog.Catalog, mutations []msgs.Mutation, bou
 
 // Bind resolves one mutation against a catalog.
 func (x *Executor) Bind(cat *catalog.Catalog, m msgs.Mutation) (msgs.Operation, error) {
+	return x.bind(cat, m, new(room))
+}
+
+func (x *Executor) bind(cat *catalog.Catalog, m msgs.Mutation, room *room) (msgs.Operation, error) {
 	switch m := m.(type) {
 	case msgs.KvSet:
 		space, err := x.bindKey(cat, m.Scope, m.Key)
@@ -98,7 +101,7 @@ func (x *Executor) Bind(cat *catalog.Catalog, m msgs.Mutation) (msgs.Operation, 
 		if n := len(m.Value); n > x.Limits.MaxKVValue {
 			return nil, errs.Exceeded("key-value value", "max_kv_value_bytes", int64(n), int64(x.Limits.MaxKVValue))
 		}
-		return &msgs.PutKey{Space: space, Key: clone(m.Key), Value: record.NewKV(m.Value)}, nil
+		return room.put(space, m), nil
 	case msgs.KvDel:
 		space, err := x.bindKey(cat, m.Scope, m.Key)
 		if err != nil {

@@ -44,6 +44,23 @@ type Request struct {
 	Size int64
 	// Admitted is when the request was admitted, before it waits for the sequencer.
 	Admitted time.Time
+
+	// room serves requests of one mutation, which most are.
+	room struct {
+		mutations  [1]Mutation
+		operations [1]Operation
+	}
+}
+
+// Take makes a copy of the mutations those of the request, and room for as many
+// operations.
+func (r *Request) Take(mutations []Mutation) {
+	if len(mutations) == 1 {
+		r.Mutations, r.Operations = r.room.mutations[:0], r.room.operations[:0]
+	} else {
+		r.Operations = make([]Operation, 0, len(mutations))
+	}
+	r.Mutations = append(r.Mutations, mutations...)
 }
 
 // Epoch is a group of requests that share one log write, one sync and one

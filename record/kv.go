@@ -21,17 +21,17 @@ func SplitKV(raw []byte) (created uint64, payload []byte, err error) {
 	return created, raw[n:], nil
 }
 
-// KVRoom is the space that NewKV leaves in front of a payload.
+// KVRoom is the space that AppendNewKV leaves in front of a payload.
 const KVRoom = binary.MaxVarintLen64
 
-// NewKV returns a buffer with room in front of a copy of the payload, for
-// PlaceKV to complete when the commit that writes it is known.
-func NewKV(payload []byte) []byte {
-	return append(make([]byte, KVRoom, KVRoom+len(payload)), payload...)
+// AppendNewKV appends a payload with room in front of it, for PlaceKV to complete
+// when the commit that writes it is known.
+func AppendNewKV(dst, payload []byte) []byte {
+	return append(append(dst, make([]byte, KVRoom)...), payload...)
 }
 
-// PlaceKV completes a buffer made by NewKV, in place, and returns the stored
-// value, which aliases it.
+// PlaceKV completes what AppendNewKV has appended, in place, and returns the
+// stored value, which aliases it.
 func PlaceKV(buf []byte, created uint64) []byte {
 	var seq [KVRoom]byte
 	n := binary.PutUvarint(seq[:], created)

@@ -143,7 +143,7 @@ func TestKeyValueEntriesComeBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		created := rapid.Uint64().Draw(t, "created")
 		payload := rapid.SliceOf(rapid.Byte()).Draw(t, "payload")
-		buf := NewKV(payload)
+		buf := AppendNewKV(nil, payload)
 		PlaceKV(buf, rapid.Uint64().Draw(t, "placed before"))
 		placed := PlaceKV(buf, created)
 		require.Equal(t, AppendKV(nil, created, payload), placed)

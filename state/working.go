@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/empyrealapp/aedb-go/blocktree"
@@ -31,8 +32,19 @@ type Working struct {
 	priors   []msgs.Prior
 	dropped  []droppedSpace
 	catalogs []*catalog.Catalog
-	arena    []byte // of the values in priors
+	// Changesets keep what they are given. Small ones share a piece of memory with
+	// those before and after them, since they are let go at about the same time.
+	piece int    // effects for which the piece in hand was made
+	arena []byte // of the values in priors
 }
+
+const (
+	// firstPiece and largestPiece bound the effects for which memory is taken at
+	// once: a fork mostly makes a few, the pipeline goes on for ever.
+	firstPiece, largestPiece = 4, 64
+	// arenaPiece is the memory taken at once for small values in priors, in bytes.
+	arenaPiece = 4 << 10
+)
 
 // space is one writable key space.
 type space struct {
@@ -151,14 +163,33 @@ func (w *Working) prior(old blocktree.Entry) msgs.Prior {
 	if old.Version == 0 {
 		return msgs.Prior{}
 	}
+	if n := len(old.Value); cap(w.arena)-len(w.arena) < n {
+		if n > arenaPiece/4 {
+			return msgs.Prior{Value: bytes.Clone(old.Value), Version: old.Version}
+		}
+		w.arena = make([]byte, 0, min(arenaPiece, max(2*cap(w.arena), n)))
+	}
 	from := len(w.arena)
-	w.arena = append(w.arena, old.Value...) // where it moves, the slices before keep the old one
+	w.arena = append(w.arena, old.Value...)
 	return msgs.Prior{Value: w.arena[from:len(w.arena):len(w.arena)], Version: old.Version}
 }
 
 func (w *Working) record(e msgs.Effect, prior msgs.Prior) {
+	if len(w.effects) == cap(w.effects) {
+		w.enlarge()
+	}
 	w.effects = append(w.effects, e)
 	w.priors = append(w.priors, prior)
+}
+
+// enlarge takes a new piece of memory for the commit under construction, with
+// room for more.
+func (w *Working) enlarge() {
+	n := len(w.effects)
+	w.piece = min(max(2*w.piece, firstPiece), largestPiece)
+	size := max(w.piece, 2*n)
+	w.effects = append(make([]msgs.Effect, 0, size), w.effects...)
+	w.priors = append(make([]msgs.Prior, 0, size), w.priors...)
 }
 
 // DropSpace removes a space whole, at a cost that does not depend on its size.
@@ -217,10 +248,12 @@ func (w *Working) Effects(m Mark) []msgs.Effect { return w.effects[m.effects:] }
 // Commit ends the commit under construction and returns what it changed.
 // Nothing before it can be taken back any more.
 func (w *Working) Commit() msgs.Changeset {
-	cs := msgs.Changeset{Seq: w.seq, Micros: w.micros, Effects: slices.Clone(w.effects), Catalog: w.catalog}
+	n := len(w.effects)
+	cs := msgs.Changeset{Seq: w.seq, Micros: w.micros, Effects: w.effects[:n:n], Catalog: w.catalog}
 	if slices.ContainsFunc(w.priors, func(p msgs.Prior) bool { return p.Version > 0 }) {
-		cs.Priors = slices.Clone(w.priors)
+		cs.Priors = w.priors[:n:n]
 	}
+	w.effects, w.priors = w.effects[n:], w.priors[n:]
 	w.clear()
 	return cs
 }
@@ -230,7 +263,6 @@ func (w *Working) clear() {
 	w.priors = slices.Delete(w.priors, 0, len(w.priors))
 	w.dropped = slices.Delete(w.dropped, 0, len(w.dropped))
 	w.catalogs = slices.Delete(w.catalogs, 0, len(w.catalogs))
-	w.arena = nil // the changeset has it
 }
 
 // Abandon ends the commit under construction without a trace: everything is

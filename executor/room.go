@@ -1,0 +1,51 @@
+package executor
+
+import (
+	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/record"
+)
+
+// room is memory for what the puts of an envelope are bound to: their keys and
+// values are copied, since the caller may use its slices again, and a load is
+// made of thousands. Where there is none left, a put gets its own.
+type room struct {
+	puts  []msgs.PutKey
+	bytes []byte
+}
+
+// roomFor returns the room that the mutations need. It holds no more than they do.
+func roomFor(mutations []msgs.Mutation) (r room) {
+	puts, bytes := 0, 0
+	for _, m := range mutations {
+		if set, ok := m.(msgs.KvSet); ok {
+			puts++
+			bytes += putBytes(set)
+		}
+	}
+	if puts > 1 {
+		r = room{make([]msgs.PutKey, 0, puts), make([]byte, 0, bytes)}
+	}
+	return r
+}
+
+// putBytes is what the key and the value of a put take.
+func putBytes(m msgs.KvSet) int { return len(m.Key) + record.KVRoom + len(m.Value) }
+
+// put binds a put.
+func (r *room) put(space msgs.SpaceID, m msgs.KvSet) *msgs.PutKey {
+	if len(r.puts) == cap(r.puts) {
+		r.puts = make([]msgs.PutKey, 0, 1)
+	}
+	if need := putBytes(m); cap(r.bytes)-len(r.bytes) < need {
+		r.bytes = make([]byte, 0, need)
+	}
+	from := len(r.bytes)
+	r.bytes = append(r.bytes, m.Key...)
+	middle := len(r.bytes)
+	r.bytes = record.AppendNewKV(r.bytes, m.Value)
+	to := len(r.bytes)
+	r.puts = append(r.puts, msgs.PutKey{
+		Space: space, Key: r.bytes[from:middle:middle], Value: r.bytes[middle:to:to],
+	})
+	return &r.puts[len(r.puts)-1]
+}
