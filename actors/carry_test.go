@@ -28,7 +28,7 @@ func TestCarryHandlesTheMessageOnTheSendersGoroutineThroughIdleStages(t *testing
 	s, in := threeStages(t, func(*request) error { carried = here(); return nil })
 	here = goroutineOf()
 	r := &request{}
-	require.NoError(t, in.Carry(t.Context(), r))
+	require.NoError(t, in.Carry(t.Context(), time.Now(), r))
 	require.EqualValues(t, 1, r.handled.Load(), "handled when Carry returns")
 	require.True(t, carried)
 	for _, stats := range s.Stats() {
@@ -38,7 +38,7 @@ func TestCarryHandlesTheMessageOnTheSendersGoroutineThroughIdleStages(t *testing
 		require.EqualValues(t, 1, stats.Mailbox.Received, stats.Name)
 	}
 	require.NoError(t, s.Stop(t.Context()))
-	require.ErrorIs(t, in.Carry(t.Context(), &request{}), ErrStopped)
+	require.ErrorIs(t, in.Carry(t.Context(), time.Now(), &request{}), ErrStopped)
 }
 
 func TestCarryQueuesBehindABusyStage(t *testing.T) {
@@ -53,9 +53,9 @@ func TestCarryQueuesBehindABusyStage(t *testing.T) {
 		return nil
 	})
 	var first sync.WaitGroup
-	first.Go(func() { _ = in.Carry(context.Background(), &request{n: 0}) })
+	first.Go(func() { _ = in.Carry(context.Background(), time.Now(), &request{n: 0}) })
 	<-entered
-	require.NoError(t, in.Carry(t.Context(), &request{n: 1}), "returns though the stage is busy")
+	require.NoError(t, in.Carry(t.Context(), time.Now(), &request{n: 1}), "returns though the stage is busy")
 	require.NoError(t, in.Send(t.Context(), &request{n: 2}))
 	close(proceed)
 	first.Wait()
@@ -72,13 +72,13 @@ func TestCarryThatFailsPoisonsAndItsMessageIsAborted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, in := threeStages(t, func(*request) error { return fail() })
 			r := &request{}
-			require.NoError(t, in.Carry(t.Context(), r), "accepted: it is answered, not returned")
+			require.NoError(t, in.Carry(t.Context(), time.Now(), r), "accepted: it is answered, not returned")
 			s.Wait()
 			require.ErrorIs(t, s.Cause(), broken)
 			require.ErrorContains(t, s.Cause(), "actor third")
 			require.EqualValues(t, 1, r.aborted.Load())
 			require.EqualValues(t, 0, r.handled.Load())
-			require.Error(t, in.Carry(t.Context(), &request{}))
+			require.Error(t, in.Carry(t.Context(), time.Now(), &request{}))
 		})
 	}
 }
@@ -89,7 +89,7 @@ func TestStopWaitsForWhatIsCarried(t *testing.T) {
 	s, in := threeStages(t, func(*request) error { hold(); return nil })
 	r := &request{}
 	var sender, stopper sync.WaitGroup
-	sender.Go(func() { _ = in.Carry(context.Background(), r) })
+	sender.Go(func() { _ = in.Carry(context.Background(), time.Now(), r) })
 	<-entered
 	handledBefore := false
 	stopper.Go(func() {
@@ -112,7 +112,7 @@ func TestCarryToAStageWithDeadlinesIsASend(t *testing.T) {
 	stage.Wake = func() (time.Time, bool) { return time.Time{}, false }
 	s, err := Start(nil, stage)
 	require.NoError(t, err)
-	require.NoError(t, in.Carry(t.Context(), &request{}))
+	require.NoError(t, in.Carry(t.Context(), time.Now(), &request{}))
 	require.NoError(t, s.Stop(t.Context()))
 	require.EqualValues(t, 0, s.Stats()[0].Carried)
 	require.EqualValues(t, 1, s.Stats()[0].Handled)
@@ -125,7 +125,7 @@ func BenchmarkCarryThroughTwoStages(b *testing.B) {
 	r := &request{}
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = a.Carry(context.Background(), r)
+		_ = a.Carry(context.Background(), time.Now(), r)
 	}
 	require.NoError(b, s.Stop(context.Background()))
 }

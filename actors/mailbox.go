@@ -50,7 +50,7 @@ type Mailbox[T any] struct {
 	// handled, by the holder of turn; it is set before the first send. handled
 	// counts messages that are done with; guarded by turn.
 	turn    sync.Mutex
-	carry   func(msg T)
+	carry   func(now time.Time, msg T)
 	handled uint64
 
 	sent         atomic.Uint64
@@ -132,10 +132,14 @@ func (m *Mailbox[T]) TrySend(msg T) error {
 // If the stage that reads the mailbox has nothing in hand and nothing waiting, the
 // sender's goroutine handles the message there and then, in place of the stage's,
 // and Carry returns when Perform has: two switches between goroutines are saved.
-// Otherwise, and to a stage that has deadlines, it sends. For everybody else nothing is different: messages are
-// handled one batch at a time, in the order in which they were accepted, and what
-// fails, fails as it does on the goroutine of the stage.
-func (m *Mailbox[T]) Carry(ctx context.Context, msg T) error {
+// Otherwise, and to a stage that has deadlines, it sends. For everybody else
+// nothing is different: messages are handled one batch at a time, in the order in
+// which they were accepted, and what fails, fails as it does on the goroutine of
+// the stage.
+//
+// now is what the sender last read from the clock. The step of a message that is
+// carried gets it, because nothing has been waited for since.
+func (m *Mailbox[T]) Carry(ctx context.Context, now time.Time, msg T) error {
 	if m.carry == nil || !m.turn.TryLock() {
 		return m.Send(ctx, msg)
 	}
@@ -143,7 +147,7 @@ func (m *Mailbox[T]) Carry(ctx context.Context, msg T) error {
 		m.turn.Unlock()
 		return m.Send(ctx, msg)
 	}
-	m.carry(msg)
+	m.carry(now, msg)
 	return nil
 }
 

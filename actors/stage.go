@@ -193,11 +193,11 @@ func (s *shell[In, Out]) step(now time.Time, batch []In) error {
 // carry handles a message on the goroutine of its sender. A failure poisons the
 // system as one on the stage's own goroutine does, which then aborts the message.
 // REQUIRES: the turn is held; it is given back.
-func (s *shell[In, Out]) carry(msg In) {
+func (s *shell[In, Out]) carry(now time.Time, msg In) {
 	defer s.In.turn.Unlock()
 	s.carried[0] = msg
 	s.held = s.carried[:1]
-	if err := s.tryCarried(); err != nil {
+	if err := s.tryCarried(now); err != nil {
 		s.system.Poison(fmt.Errorf("actor %s: %w", s.Name, err))
 		return
 	}
@@ -210,7 +210,7 @@ func (s *shell[In, Out]) carry(msg In) {
 
 // tryCarried is the step of the message that is carried. It returns a panic, and
 // the end of the goroutine by runtime.Goexit, as errors.
-func (s *shell[In, Out]) tryCarried() (err error) {
+func (s *shell[In, Out]) tryCarried(now time.Time) (err error) {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
@@ -226,7 +226,7 @@ func (s *shell[In, Out]) tryCarried() (err error) {
 		}
 		s.system.Poison(fmt.Errorf("actor %s: a goroutine that carried a message was ended by runtime.Goexit", s.Name))
 	}()
-	err = s.step(time.Now(), s.held)
+	err = s.step(now, s.held)
 	returned = true
 	return err
 }

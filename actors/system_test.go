@@ -35,7 +35,7 @@ func forward(name string, in, next *Mailbox[*request]) *Stage[*request, []*reque
 		Step: func(_ time.Time, batch []*request) ([]*request, error) { return batch, nil },
 		Perform: func(ctx context.Context, batch []*request) error {
 			for i, r := range batch {
-				if err := next.Carry(ctx, r); err != nil {
+				if err := next.Carry(ctx, time.Now(), r); err != nil {
 					return err // the rest is the shell's to abort
 				}
 				batch[i] = nil // given away
@@ -95,7 +95,7 @@ func flood(in *Mailbox[*request]) (accepted func() []*request) {
 				r := &request{n: n*senders + id}
 				send := in.Send
 				if id%2 == 0 {
-					send = in.Carry
+					send = func(ctx context.Context, r *request) error { return in.Carry(ctx, time.Now(), r) }
 				}
 				if send(context.Background(), r) != nil {
 					return

@@ -180,9 +180,9 @@ func (m *Metrics) write(p *walwriter.Plan, took time.Duration) {
 	}
 }
 
-func (m *Metrics) sync(took time.Duration) {
+func (m *Metrics) sync(now time.Time, took time.Duration) {
 	m.syncTime.record(took)
-	m.lastSync.Store(time.Now().UnixNano())
+	m.lastSync.Store(now.UnixNano())
 }
 
 // publish counts epochs that are visible and not yet answered.

@@ -218,7 +218,7 @@ func (p *Pipeline) admit(ctx context.Context, r *msgs.Request, carry bool) (*msg
 
 func (p *Pipeline) enqueue(ctx context.Context, r *msgs.Request, carry bool) error {
 	if carry && p.admission.alone() {
-		return p.sendError(ctx, p.requests.Carry(ctx, r), waitingForRoom)
+		return p.sendError(ctx, p.requests.Carry(ctx, r.Admitted, r), waitingForRoom)
 	}
 	if !p.cfg.FailFast || r.Flush { // a flush brings no load, only order
 		return p.sendError(ctx, p.requests.Send(ctx, r), waitingForRoom)

@@ -19,9 +19,11 @@ import (
 const maxGather = 64
 
 func (p *Pipeline) sequencerStage(s *sequencer.Sequencer) actors.Actor {
+	var began time.Time // of the step in hand
 	return &actors.Stage[*msgs.Request, *sequencer.Order]{
 		Name: "sequencer", In: p.requests, MaxBatch: p.cfg.EpochCommits, Yield: p.admission.expectsMore,
-		Step: func(_ time.Time, batch []*msgs.Request) (*sequencer.Order, error) {
+		Step: func(now time.Time, batch []*msgs.Request) (*sequencer.Order, error) {
+			began = now
 			p.admission.settle()
 			return s.Step(p.clock.Now().UnixMicro(), batch), nil
 		},
@@ -37,7 +39,7 @@ func (p *Pipeline) sequencerStage(s *sequencer.Sequencer) actors.Actor {
 				p.metrics.epoch(e)
 			}
 			for i, e := range o.Epochs {
-				if err := pass(ctx, p.epochs, e, len(e.Requests)); err != nil {
+				if err := pass(ctx, p.epochs, began, e, len(e.Requests)); err != nil {
 					// The system is poisoned. What was sent before may reach the log yet,
 					// so the shell must not abort the whole batch: only what is left here is
 					// known to have no effect.
@@ -70,7 +72,7 @@ func (p *Pipeline) applierStage(a *applier.Applier) actors.Actor {
 		},
 		Perform: func(ctx context.Context, e *msgs.Epoch) error {
 			p.metrics.apply(e)
-			return pass(ctx, p.changes, e, len(e.Answers))
+			return pass(ctx, p.changes, time.Now(), e, len(e.Answers))
 		},
 		Abort: p.abortUnapplied,
 	}
@@ -83,9 +85,9 @@ const company = 16
 
 // pass gives a message to a later stage: by hand while it is small, so that no
 // goroutine has to be woken for it.
-func pass[T any](ctx context.Context, next *actors.Mailbox[T], msg T, requests int) error {
+func pass[T any](ctx context.Context, next *actors.Mailbox[T], now time.Time, msg T, requests int) error {
 	if requests < company {
-		return next.Carry(ctx, msg)
+		return next.Carry(ctx, now, msg)
 	}
 	return next.Send(ctx, msg)
 }
@@ -131,7 +133,7 @@ func (p *Pipeline) writerStage(w *walwriter.Writer, outlet *walwriter.Outlet) ac
 			}
 			publication, written := outlet.Pass(plan, written)
 			if publication != nil {
-				if err := pass(ctx, p.publications, publication, len(plan.Epochs[0].Answers)); err != nil {
+				if err := pass(ctx, p.publications, now, publication, len(plan.Epochs[0].Answers)); err != nil {
 					closeRetired(written)
 					return err
 				}
@@ -175,9 +177,10 @@ func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
 			return err
 		}
 		f.Done(o)
+		now := start
 		if o.Sync != nil {
-			now := time.Now()
-			p.metrics.sync(now.Sub(start))
+			now = time.Now()
+			p.metrics.sync(now, now.Sub(start))
 			for _, e := range o.Publication.Epochs {
 				e.Passage.Synced = now
 			}
@@ -185,7 +188,7 @@ func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
 		if o.Publication == nil {
 			return nil
 		}
-		return p.publications.Carry(ctx, o.Publication)
+		return p.publications.Carry(ctx, now, o.Publication)
 	}
 	return &actors.Stage[*msgs.Written, walwriter.Order]{
 		Name: "fsyncer", In: p.written, MaxBatch: maxGather, Yield: p.admission.expectsMore,
