@@ -51,6 +51,9 @@ func (a *Applier) Use(x *executor.Executor, window Window) { a.executor, a.windo
 func (a *Applier) Step(e *msgs.Epoch) {
 	e.Prepare()
 	for i, r := range e.Requests {
+		if i%executor.Abreast == 0 && i+1 < len(e.Requests) {
+			a.executor.Announce(a.working, e.Requests[i:])
+		}
 		answer := &e.Answers[i]
 		*answer = msgs.Answer{Ticket: r.Ticket, Caller: r.Caller, Admitted: r.Admitted}
 		answer.Err = a.apply(e, r, answer)

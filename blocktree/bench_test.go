@@ -118,6 +118,19 @@ func BenchmarkReadThenPut(b *testing.B) {
 	}
 }
 
+// BenchmarkTouch changes scattered entries, sixteen of which are touched before.
+func BenchmarkTouch(b *testing.B) {
+	tree, keys := benchTree()
+	value := make([]byte, 100)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%abreast == 0 {
+			tree.Touch(keys[i%benchEntries:][:abreast])
+		}
+		tree.Put(keys[i%benchEntries], value, uint64(benchEntries+i))
+	}
+}
+
 // BenchmarkEpoch puts a thousand scattered keys in key order and takes a
 // snapshot, as a large group of commits does.
 func BenchmarkEpoch(b *testing.B) {

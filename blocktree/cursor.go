@@ -206,13 +206,15 @@ const (
 func (c *Cursor) fetch() {
 	l := c.leaf
 	end := min(c.index+fetchAhead, int(l.count))
+	var sum byte
 	for _, offset := range l.offsets[c.index:end] {
-		c.kept += l.buf[offset]
+		sum += l.buf[offset]
 	}
 	for _, offset := range l.offsets[c.index:end] {
 		p := l.buf[offset:]
 		_, to, _ := entryTail(p)
-		c.kept += p[min(cacheLine, to)] + p[to]
+		sum += p[min(cacheLine, to-1)] + p[to-1]
 	}
+	c.kept += sum // so that the reads are not left out
 	c.fetched = end
 }

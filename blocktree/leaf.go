@@ -92,8 +92,7 @@ func (l *leaf) key(i int) []byte { return entryKey(l.raw(i)) }
 func (l *leaf) entry(i int) Entry {
 	p := l.raw(i)
 	from, to, large := entryTail(p)
-	version, _ := entryVersion(p[to:])
-	e := Entry{Key: p[entryHead:from:from], Value: p[from:to:to], Version: version}
+	e := Entry{Key: entryKey(p), Value: p[from:to:to], Version: entryVersion(p)}
 	if large {
 		e.Value = l.large.get(binary.LittleEndian.Uint16(e.Value))
 	}
@@ -102,10 +101,8 @@ func (l *leaf) entry(i int) Entry {
 
 // size returns the bytes that entry i takes.
 func (l *leaf) size(i int) int {
-	p := l.raw(i)
-	_, to, _ := entryTail(p)
-	_, n := entryVersion(p[to:])
-	return to + n
+	_, to, _ := entryTail(l.raw(i))
+	return to
 }
 
 // largeRef returns the index of the large value of entry i, and false if its
@@ -127,16 +124,7 @@ func (l *leaf) search(key []byte) (int, bool) {
 		return l.searchOutside(key)
 	}
 	print := fingerprint(key[prefix:])
-	low, n := 0, count
-	for n > 0 { // without a branch that depends on what is compared
-		half := n >> 1
-		if l.prints[low+half] < print {
-			low += half + 1
-			n -= half + 1
-		} else {
-			n = half
-		}
-	}
+	low := l.firstPrint(print)
 	// Any entry tells whether key shares the prefix; the one at the position found
 	// is the one whose memory is needed next in any case.
 	nearest := l.key(min(low, count-1))
@@ -159,6 +147,26 @@ func (l *leaf) search(key []byte) (int, bool) {
 		}
 	}
 	return low, false
+}
+
+// firstPrint returns the index of the first entry whose print is not below print.
+func (l *leaf) firstPrint(print uint16) int {
+	i := 0
+	for size := int(l.count); size > 0; {
+		half := (size + 1) >> 1
+		i += half & ifLess(int64(l.prints[i+half-1]), int64(print))
+		size -= half
+	}
+	return i
+}
+
+// near returns the index of an entry that the search for key is going to read. The
+// leaf is not empty.
+func (l *leaf) near(key []byte) int {
+	if len(key) < int(l.prefix) {
+		return 0
+	}
+	return min(l.firstPrint(fingerprint(key[l.prefix:])), int(l.count)-1)
 }
 
 // searchOutside is search for a key that does not share the prefix and therefore

@@ -47,22 +47,22 @@ func (n *node) search(key []byte) int {
 		key = key[p:]
 	}
 	want := head(key)
-	low, size := 1, int(n.count)-1
-	for size > 0 { // finds the first head above want
+	i := 0 // the last child whose head is not above want, or the first child
+	for size := int(n.count); size > 1; {
 		half := size >> 1
-		if n.heads[low+half] <= want {
-			low += half + 1
-			size -= half + 1
-		} else {
-			size = half
-		}
+		i += half & ifLess(int64(n.heads[i+half]), int64(want)+1)
+		size -= half
 	}
-	i := low - 1
 	for i > 0 && n.heads[i] == want && n.seps[i][len(n.prefix):] > string(key) {
 		i--
 	}
 	return i
 }
+
+// ifLess returns a mask of ones if a < b, of zeros otherwise: a step of a search
+// that depends on what it finds is a branch that nothing can predict. Neither is
+// so large that their difference overflows.
+func ifLess(a, b int64) int { return int((a - b) >> 63) }
 
 // head returns the first four bytes of rest as a number, with zeros for missing
 // ones.

@@ -66,6 +66,9 @@ func (x *Executor) Run(w *state.Working, r *msgs.Request) error {
 		return err
 	}
 	for i, m := range r.Mutations {
+		if i%Abreast == 0 && i+1 < len(r.Operations) {
+			announce(w, r.Operations[i:])
+		}
 		e.mutation = i
 		if err := x.step(&e, r, i, m); err != nil {
 			return &msgs.MutationError{Index: i, Err: err}

@@ -17,6 +17,9 @@ import (
 func (e *execution) putRows(op *msgs.PutRows) error {
 	if op.Conflict == nil {
 		for i := range op.Rows {
+			if i%Abreast == 0 && i+1 < len(op.Rows) {
+				announceRows(e.w, op, op.Rows[i:])
+			}
 			if err := putRow(e.w, op.Table, op.Mode, &op.Rows[i]); err != nil {
 				return err
 			}

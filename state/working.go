@@ -36,6 +36,9 @@ type Working struct {
 	// those before and after them, since they are let go at about the same time.
 	piece int    // effects for which the piece in hand was made
 	arena []byte // of the values in priors
+
+	expected []expected // and not fetched yet
+	fetched  byte       // keeps reads that serve the cache from being left out
 }
 
 const (
