@@ -48,12 +48,7 @@ func (t *Tree) Get(key []byte) (value []byte, version uint64, ok bool) {
 		if t.root == nil {
 			return nil, 0, false
 		}
-		c := t.root
-		for range t.height {
-			n := (*node)(c)
-			c = n.children[n.search(key)]
-		}
-		l = (*leaf)(c)
+		l = t.leafOf(key)
 		i, ok = l.search(key)
 	} else {
 		l, i, ok = t.seek(key)
@@ -63,6 +58,16 @@ func (t *Tree) Get(key []byte) (value []byte, version uint64, ok bool) {
 	}
 	e := l.entry(i)
 	return e.Value, e.Version, true
+}
+
+// leafOf returns the leaf that holds key if any does. The tree is not empty.
+func (t *Tree) leafOf(key []byte) *leaf {
+	c := t.root
+	for range t.height {
+		n := (*node)(c)
+		c = n.children[n.search(key)]
+	}
+	return (*leaf)(c)
 }
 
 // ChangedSince looks in [start, end) for an entry whose version is greater than

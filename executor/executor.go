@@ -65,6 +65,9 @@ func (x *Executor) Run(w *state.Working, r *msgs.Request) error {
 	if err := x.assert(&e, r); err != nil {
 		return err
 	}
+	if n := len(r.Operations); n > Abreast {
+		w.Reserve(n)
+	}
 	for i, m := range r.Mutations {
 		if i%Abreast == 0 && i+1 < len(r.Operations) {
 			announce(w, r.Operations[i:])

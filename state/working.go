@@ -179,18 +179,21 @@ func (w *Working) prior(old blocktree.Entry) msgs.Prior {
 
 func (w *Working) record(e msgs.Effect, prior msgs.Prior) {
 	if len(w.effects) == cap(w.effects) {
-		w.enlarge()
+		w.Reserve(max(len(w.effects), 1))
 	}
 	w.effects = append(w.effects, e)
 	w.priors = append(w.priors, prior)
 }
 
-// enlarge takes a new piece of memory for the commit under construction, with
-// room for more.
-func (w *Working) enlarge() {
+// Reserve makes room for so many more effects of the commit under
+// construction.
+func (w *Working) Reserve(effects int) {
+	if cap(w.effects)-len(w.effects) >= effects {
+		return
+	}
 	n := len(w.effects)
 	w.piece = min(max(2*w.piece, firstPiece), largestPiece)
-	size := max(w.piece, 2*n)
+	size := n + max(w.piece, effects)
 	w.effects = append(make([]msgs.Effect, 0, size), w.effects...)
 	w.priors = append(make([]msgs.Prior, 0, size), w.priors...)
 }
