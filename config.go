@@ -152,6 +152,8 @@ type PipelineConfig struct {
 	// PublisherQueue is in groups of epochs; 64 by default.
 	PublisherQueue int
 	// EpochCommits and EpochBytes bound one epoch; 1,024 and 8 MiB by default.
+	// Outside Full mode an epoch also has at most a quarter of the requests that are
+	// underway, but for 16.
 	EpochCommits int
 	EpochBytes   int64
 }

@@ -25,7 +25,7 @@ func (p *Pipeline) sequencerStage(s *sequencer.Sequencer) actors.Actor {
 		Step: func(now time.Time, batch []*msgs.Request) (*sequencer.Order, error) {
 			began = now
 			p.admission.settle()
-			return s.Step(p.clock.Now().UnixMicro(), batch), nil
+			return s.Step(p.clock.Now().UnixMicro(), batch, p.largestEpoch()), nil
 		},
 		Perform: func(ctx context.Context, o *sequencer.Order) error {
 			for _, r := range o.Withdrawn {
@@ -76,6 +76,17 @@ func (p *Pipeline) applierStage(a *applier.Applier) actors.Actor {
 		},
 		Abort: p.abortUnapplied,
 	}
+}
+
+// largestEpoch returns how many requests the next epoch may have. Where all of one
+// wait for its sync, the more the better. Elsewhere an epoch of all that are
+// underway would leave every stage but one idle, and no caller free to bind: a
+// quarter of them keeps the stages at work side by side.
+func (p *Pipeline) largestEpoch() int {
+	if p.cfg.Durability == Full {
+		return p.cfg.EpochCommits
+	}
+	return min(max(int(p.admission.underway.Load()/4), company), p.cfg.EpochCommits)
 }
 
 // company is the number of requests from which on a stage hands its work to the

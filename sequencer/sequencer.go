@@ -42,9 +42,9 @@ type Order struct {
 	Withdrawn []*msgs.Request
 }
 
-// Step groups waiting requests into epochs. The clock's reading in microseconds
-// becomes the time of their commits.
-func (s *Sequencer) Step(micros int64, batch []*msgs.Request) *Order {
+// Step groups waiting requests into epochs of at most so many. The clock's reading
+// in microseconds becomes the time of their commits.
+func (s *Sequencer) Step(micros int64, batch []*msgs.Request, most int) *Order {
 	s.micros = max(s.micros, micros)
 	out := &s.order
 	clear(out.Epochs)
@@ -61,7 +61,7 @@ func (s *Sequencer) Step(micros int64, batch []*msgs.Request) *Order {
 			out.Withdrawn = append(out.Withdrawn, r)
 			continue
 		}
-		if epoch == nil || bytes+r.Size > s.maxBytes {
+		if epoch == nil || len(epoch.Requests) >= most || bytes+r.Size > s.maxBytes {
 			if epoch != nil {
 				epoch.Requests = slices.Clip(epoch.Requests) // what follows is the next one's
 			}

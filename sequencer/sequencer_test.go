@@ -12,6 +12,8 @@ import (
 	"github.com/empyrealapp/aedb-go/msgs"
 )
 
+const many = 1 << 20 // requests in an epoch
+
 func request(size int64) *msgs.Request {
 	return &msgs.Request{Ctx: context.Background(), Ticket: msgs.NewTicket(nil, 0), Size: size}
 }
@@ -56,10 +58,25 @@ func TestEpochClosesWhenTheNextRequestWouldExceedItsBytes(t *testing.T) {
 			for _, n := range c.batch {
 				batch = append(batch, request(n))
 			}
-			out := New(10, 0).Step(1, batch)
+			out := New(10, 0).Step(1, batch, many)
 			require.Equal(t, c.want, sizes(out.Epochs))
 			require.Empty(t, out.Withdrawn)
 		})
+	}
+}
+
+func TestEpochHasNoMoreRequestsThanAreAllowed(t *testing.T) {
+	for most, want := range map[int][][]int64{
+		1: {{1}, {2}, {3}, {4}, {5}},
+		2: {{1, 2}, {3, 4}, {5}},
+		5: {{1, 2, 3, 4, 5}},
+		6: {{1, 2, 3, 4, 5}},
+	} {
+		var batch []*msgs.Request
+		for n := range int64(5) {
+			batch = append(batch, request(n+1))
+		}
+		require.Equal(t, want, sizes(New(100, 0).Step(1, batch, most).Epochs), "at most %d", most)
 	}
 }
 
@@ -79,7 +96,7 @@ func TestEpochMustSyncIfAnyRequestInItAsksForThat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []bool
-			for _, e := range New(10, 0).Step(1, c.batch).Epochs {
+			for _, e := range New(10, 0).Step(1, c.batch, many).Epochs {
 				got = append(got, e.MustSync)
 			}
 			require.Equal(t, c.want, got)
@@ -95,12 +112,12 @@ func withdrawn(r *msgs.Request) *msgs.Request {
 
 func TestRequestWhoseCallerHasGoneEntersNoEpoch(t *testing.T) {
 	a, gone, b := request(1), cancelled(), request(1)
-	out := New(10, 0).Step(1, []*msgs.Request{a, gone, b})
+	out := New(10, 0).Step(1, []*msgs.Request{a, gone, b}, many)
 	require.Equal(t, []*msgs.Request{gone}, out.Withdrawn)
 	require.Len(t, out.Epochs, 1)
 	require.Equal(t, []*msgs.Request{a, b}, out.Epochs[0].Requests)
 
-	out = New(10, 0).Step(1, []*msgs.Request{gone})
+	out = New(10, 0).Step(1, []*msgs.Request{gone}, many)
 	require.Empty(t, out.Epochs, "an epoch is never empty")
 
 	err := Withdrawal(gone)
@@ -110,13 +127,13 @@ func TestRequestWhoseCallerHasGoneEntersNoEpoch(t *testing.T) {
 
 func TestTimeOfEpochsNeverGoesBack(t *testing.T) {
 	s := New(10, 1000)
-	step := func(micros int64) int64 { return s.Step(micros, []*msgs.Request{request(1)}).Epochs[0].Micros }
+	step := func(micros int64) int64 { return s.Step(micros, []*msgs.Request{request(1)}, many).Epochs[0].Micros }
 	require.EqualValues(t, 1000, step(0), "the store's last commit was at 1000")
 	require.EqualValues(t, 1500, step(1500))
 	require.EqualValues(t, 1500, step(1500-3_600_000_000), "the clock jumps back by an hour")
 	require.EqualValues(t, 1501, step(1501))
 
-	s.Step(9000, nil) // a clock that ran ahead counts, though nobody asked
+	s.Step(9000, nil, many) // a clock that ran ahead counts, though nobody asked
 	require.EqualValues(t, 9000, step(2000))
 }
 
@@ -147,7 +164,7 @@ func TestEveryRequestLeavesOnceAndInOrder(t *testing.T) {
 				}
 				batch = append(batch, r)
 			}
-			out := s.Step(rapid.Int64Range(0, 100).Draw(t, "clock"), batch)
+			out := s.Step(rapid.Int64Range(0, 100).Draw(t, "clock"), batch, many)
 			var sequenced []*msgs.Request
 			for _, e := range out.Epochs {
 				number++
@@ -173,7 +190,7 @@ func TestEveryRequestLeavesOnceAndInOrder(t *testing.T) {
 // An epoch owns its list: growing one must not reach into the next.
 func TestListsOfEpochsDoNotOverlap(t *testing.T) {
 	a, b := request(10), request(10)
-	out := New(10, 0).Step(1, []*msgs.Request{a, b})
+	out := New(10, 0).Step(1, []*msgs.Request{a, b}, many)
 	_ = append(out.Epochs[0].Requests, request(1))
 	require.Same(t, b, out.Epochs[1].Requests[0])
 }
@@ -186,6 +203,6 @@ func BenchmarkStep(b *testing.B) {
 	s := New(8<<20, 0)
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Step(1, batch)
+		s.Step(1, batch, many)
 	}
 }

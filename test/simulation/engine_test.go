@@ -114,7 +114,7 @@ func send[T any](e *engine, s *stage, to *mailbox[T], msg T, refused func(cause 
 func (e *engine) sequencerStage(logic *sequencer.Sequencer) *stage {
 	s := &stage{name: "sequencer", waiting: func() bool { return len(e.requests.messages) > 0 }}
 	s.take = func() error {
-		order := logic.Step(e.w.clock.Now().UnixMicro(), e.requests.takeUpTo(e.w.cfg.EpochCommits, e.w.rng.IntN))
+		order := logic.Step(e.w.clock.Now().UnixMicro(), e.requests.takeUpTo(e.w.cfg.EpochCommits, e.w.rng.IntN), max(e.w.cfg.EpochCommits/2, 1))
 		for _, r := range order.Withdrawn {
 			s.then("withdraws", func() error { r.Ticket.Reject(sequencer.Withdrawal(r)); return nil })
 		}
