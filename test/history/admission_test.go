@@ -102,7 +102,7 @@ func TestCallersWhoGiveUpAtTheDoorHaveNoEffect(t *testing.T) {
 		c.Pipeline.FsyncerQueue, c.Pipeline.PublisherQueue, c.Pipeline.EpochCommits = 1, 1, 1
 	})
 	const callers = 300
-	letGo := holdSyncs(fsys)
+	held, letGo := holdSyncs(fsys)
 	defer letGo()
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
@@ -113,6 +113,7 @@ func TestCallersWhoGiveUpAtTheDoorHaveNoEffect(t *testing.T) {
 			errs <- err
 		}()
 	}
+	<-held // one is beyond withdrawal, whoever ran first
 	for stage(db, "sequencer").BlockedSends < callers/2 {
 		runtime.Gosched()
 	}
@@ -139,18 +140,21 @@ func TestCallersWhoGiveUpAtTheDoorHaveNoEffect(t *testing.T) {
 }
 
 // holdSyncs keeps every sync from ending until the function that it returns is
-// called. Other calls on the file system wait with it.
-func holdSyncs(fsys *vfs.Mem) (letGo func()) {
+// called. Other calls on the file system wait with it. held is closed when the
+// first sync has come.
+func holdSyncs(fsys *vfs.Mem) (held <-chan struct{}, letGo func()) {
 	var hold atomic.Bool
 	hold.Store(true)
-	release := make(chan struct{})
+	release, arrived := make(chan struct{}), make(chan struct{})
+	arrive := sync.OnceFunc(func() { close(arrived) })
 	fsys.SetInjector(func(op vfs.Op) vfs.Fault {
 		if op.Kind == vfs.OpSync && hold.Load() {
+			arrive()
 			<-release
 		}
 		return vfs.Fault{}
 	})
-	return sync.OnceFunc(func() {
+	return arrived, sync.OnceFunc(func() {
 		hold.Store(false)
 		close(release)
 	})

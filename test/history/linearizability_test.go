@@ -314,7 +314,7 @@ func TestRefusalIsDecidedOnWhatIsVisible(t *testing.T) {
 		}
 	}
 	before := stage(db, "applier").Messages
-	letGo := holdSyncs(fsys)
+	_, letGo := holdSyncs(fsys)
 	defer letGo()
 	k := key("k")
 	first, err := app.Submit(ctx, aedb.Envelope{Mutations: []aedb.Mutation{app.KvSet(k, number(1))}})
