@@ -17,13 +17,41 @@ type Entry struct {
 	Key, Value []byte
 }
 
-// Sorts of object. Part of the format: appended, never renumbered.
+// Sort is the sort of an Object. Part of the format: appended, never renumbered.
+type Sort byte
+
+// Sorts of object.
 const (
-	sortCounter byte = 1
-	sortProject byte = 2
-	sortScope   byte = 3
-	sortTable   byte = 4
+	// SortCounter is the one object that holds the next id.
+	SortCounter Sort = 1
+	SortProject Sort = 2
+	SortScope   Sort = 3
+	SortTable   Sort = 4
 )
+
+// Object is an Entry taken apart. It need not make sense together with others: that
+// is for Load to find out. Fields that the sort does not have are zero.
+type Object struct {
+	Sort          Sort
+	ID            SpaceID // 0 for the counter
+	Name          string
+	Parent        SpaceID // the project of a scope, the scope of a table
+	CreatedMicros int64
+	Managed       bool
+	NextID        uint64 // of the objects in a counter, of the columns in a table
+	Columns       []Column
+	PrimaryKey    []value.ColumnID
+	Indexes       []ObjectIndex
+}
+
+// ObjectIndex is an index in an Object.
+type ObjectIndex struct {
+	ID            SpaceID
+	Name          string
+	Columns       []value.ColumnID
+	Unique        bool
+	CreatedMicros int64
+}
 
 // Field tags. Part of the format: appended, never reused.
 const (
@@ -49,16 +77,16 @@ const (
 	tagIndexCreated protowire.Number = 5
 )
 
-func objectKey(sort byte, id SpaceID) []byte {
-	return binary.BigEndian.AppendUint64([]byte{sort}, uint64(id))
+func objectKey(sort Sort, id SpaceID) []byte {
+	return binary.BigEndian.AppendUint64([]byte{byte(sort)}, uint64(id))
 }
 
-func projectKey(id SpaceID) []byte { return objectKey(sortProject, id) }
-func scopeKey(id SpaceID) []byte   { return objectKey(sortScope, id) }
-func tableKey(id SpaceID) []byte   { return objectKey(sortTable, id) }
+func projectKey(id SpaceID) []byte { return objectKey(SortProject, id) }
+func scopeKey(id SpaceID) []byte   { return objectKey(SortScope, id) }
+func tableKey(id SpaceID) []byte   { return objectKey(SortTable, id) }
 
 func counterEntry(next SpaceID) Entry {
-	return Entry{objectKey(sortCounter, 0), appendUint(nil, tagNextID, uint64(next))}
+	return (&Object{Sort: SortCounter, NextID: uint64(next)}).Entry()
 }
 
 // Entries returns all objects as they are to be stored, in key order.
@@ -81,54 +109,86 @@ func (c *Catalog) Entries() []Entry {
 }
 
 func projectEntry(p *Project) Entry {
-	b := appendText(nil, tagName, p.Name)
-	b = appendUint(b, tagCreated, uint64(p.CreatedMicros))
-	return Entry{projectKey(p.ID), b}
+	return (&Object{Sort: SortProject, ID: p.ID, Name: p.Name, CreatedMicros: p.CreatedMicros}).Entry()
 }
 
 func scopeEntry(s *Scope) Entry {
-	b := appendText(nil, tagName, s.Name)
-	b = appendUint(b, tagParent, uint64(s.ProjectID))
-	b = appendUint(b, tagCreated, uint64(s.CreatedMicros))
-	return Entry{scopeKey(s.ID), b}
+	return (&Object{Sort: SortScope, ID: s.ID, Name: s.Name, Parent: s.ProjectID, CreatedMicros: s.CreatedMicros}).Entry()
 }
 
 func tableEntry(t *Table) Entry {
-	b := appendText(nil, tagName, t.Name)
-	b = appendUint(b, tagParent, uint64(t.ScopeID))
-	b = appendUint(b, tagCreated, uint64(t.CreatedMicros))
-	if t.Managed {
-		b = appendUint(b, tagManaged, 1)
-	}
-	b = appendUint(b, tagNextID, uint64(t.nextColumn))
-	for _, c := range t.Columns {
-		f := appendUint(nil, tagColumnID, uint64(c.ID))
-		f = appendText(f, tagColumnName, c.Name)
-		f = appendUint(f, tagColumnKind, uint64(c.Kind))
-		if c.Nullable {
-			f = appendUint(f, tagColumnNullable, 1)
-		}
-		if c.Default != nil {
-			f = appendBytes(f, tagColumnDefault, value.AppendKey(nil, *c.Default))
-		}
-		b = appendBytes(b, tagColumn, f)
-	}
-	for _, p := range t.PrimaryKey {
-		b = appendUint(b, tagKey, uint64(t.Columns[p].ID))
+	o := Object{
+		Sort: SortTable, ID: t.ID, Name: t.Name, Parent: t.ScopeID, CreatedMicros: t.CreatedMicros,
+		Managed: t.Managed, NextID: uint64(t.nextColumn), Columns: t.Columns, PrimaryKey: t.columnIDs(t.PrimaryKey),
 	}
 	for _, x := range t.Indexes {
-		f := appendUint(nil, tagIndexID, uint64(x.ID))
-		f = appendText(f, tagIndexName, x.Name)
-		for _, p := range x.Columns {
-			f = appendUint(f, tagIndexColumn, uint64(t.Columns[p].ID))
-		}
-		if x.Unique {
-			f = appendUint(f, tagIndexUnique, 1)
-		}
-		f = appendUint(f, tagIndexCreated, uint64(x.CreatedMicros))
-		b = appendBytes(b, tagIndex, f)
+		o.Indexes = append(o.Indexes, ObjectIndex{x.ID, x.Name, t.columnIDs(x.Columns), x.Unique, x.CreatedMicros})
 	}
-	return Entry{tableKey(t.ID), b}
+	return o.Entry()
+}
+
+// columnIDs returns the ids of the columns at positions.
+func (t *Table) columnIDs(positions []int) []value.ColumnID {
+	ids := make([]value.ColumnID, len(positions))
+	for i, p := range positions {
+		ids[i] = t.Columns[p].ID
+	}
+	return ids
+}
+
+// Entry returns the object as it is stored.
+func (o *Object) Entry() Entry {
+	var b []byte
+	if o.Sort != SortCounter {
+		b = appendText(b, tagName, o.Name)
+	}
+	if o.Sort == SortScope || o.Sort == SortTable {
+		b = appendUint(b, tagParent, uint64(o.Parent))
+	}
+	if o.Sort != SortCounter {
+		b = appendUint(b, tagCreated, uint64(o.CreatedMicros))
+	}
+	if o.Managed {
+		b = appendUint(b, tagManaged, 1)
+	}
+	if o.Sort == SortCounter || o.Sort == SortTable {
+		b = appendUint(b, tagNextID, o.NextID)
+	}
+	for _, c := range o.Columns {
+		b = appendBytes(b, tagColumn, appendColumn(nil, c))
+	}
+	for _, id := range o.PrimaryKey {
+		b = appendUint(b, tagKey, uint64(id))
+	}
+	for _, x := range o.Indexes {
+		b = appendBytes(b, tagIndex, appendIndex(nil, x))
+	}
+	return Entry{objectKey(o.Sort, o.ID), b}
+}
+
+func appendColumn(b []byte, c Column) []byte {
+	b = appendUint(b, tagColumnID, uint64(c.ID))
+	b = appendText(b, tagColumnName, c.Name)
+	b = appendUint(b, tagColumnKind, uint64(c.Kind))
+	if c.Nullable {
+		b = appendUint(b, tagColumnNullable, 1)
+	}
+	if c.Default != nil {
+		b = appendBytes(b, tagColumnDefault, value.AppendKey(nil, *c.Default))
+	}
+	return b
+}
+
+func appendIndex(b []byte, x ObjectIndex) []byte {
+	b = appendUint(b, tagIndexID, uint64(x.ID))
+	b = appendText(b, tagIndexName, x.Name)
+	for _, id := range x.Columns {
+		b = appendUint(b, tagIndexColumn, uint64(id))
+	}
+	if x.Unique {
+		b = appendUint(b, tagIndexUnique, 1)
+	}
+	return appendUint(b, tagIndexCreated, uint64(x.CreatedMicros))
 }
 
 func appendUint(b []byte, tag protowire.Number, v uint64) []byte {

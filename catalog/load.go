@@ -24,16 +24,15 @@ func Load(entries iter.Seq2[[]byte, []byte]) (*Catalog, error) {
 	}
 	var last []byte
 	for key, val := range entries {
-		if len(key) != 9 || bytes.Compare(key, last) <= 0 {
-			return nil, errs.New(errs.CodeDecode, "catalog key of %d bytes, which is not 9 or out of order", len(key))
+		if bytes.Compare(key, last) <= 0 {
+			return nil, errs.New(errs.CodeDecode, "the keys of the catalog are out of order")
 		}
 		last = append(last[:0], key...)
-		id := SpaceID(binary.BigEndian.Uint64(key[1:]))
-		f, err := parse(val)
+		o, err := ParseObject(key, val)
 		if err != nil {
-			return nil, errs.Wrap(errs.CodeDecode, err, "catalog object %d", id)
+			return nil, err
 		}
-		if err := l.object(key[0], id, &f); err != nil {
+		if err := l.object(&o); err != nil {
 			return nil, err
 		}
 	}
@@ -52,31 +51,31 @@ func broken(format string, args ...any) error {
 	return errs.New(errs.CodeIntegrity, format, args...)
 }
 
-func (l *loader) object(sort byte, id SpaceID, f *fields) error {
-	switch sort {
-	case sortCounter:
-		if id != 0 || f.nextID <= uint64(FirstUserSpace) {
-			return broken("the catalog's counter %d says %d", id, f.nextID)
+func (l *loader) object(o *Object) error {
+	switch o.Sort {
+	case SortCounter:
+		if o.ID != 0 || o.NextID <= uint64(FirstUserSpace) {
+			return broken("the catalog's counter %d says %d", o.ID, o.NextID)
 		}
-		l.c.nextID = SpaceID(f.nextID)
+		l.c.nextID = SpaceID(o.NextID)
 		return nil
-	case sortProject, sortScope, sortTable:
+	case SortProject, SortScope, SortTable:
 	default:
-		return errs.New(errs.CodeUnavailable, "catalog object of unknown sort %d: the store was written by a newer version", sort)
+		return errs.New(errs.CodeUnavailable, "catalog object of unknown sort %d: the store was written by a newer version", o.Sort)
 	}
-	if err := CheckName("catalog object", f.name); err != nil {
-		return errs.Wrap(errs.CodeIntegrity, err, "catalog object %d", id)
+	if err := CheckName("catalog object", o.Name); err != nil {
+		return errs.Wrap(errs.CodeIntegrity, err, "catalog object %d", o.ID)
 	}
-	if err := l.take(id); err != nil {
+	if err := l.take(o.ID); err != nil {
 		return err
 	}
-	switch sort {
-	case sortProject:
-		return l.project(id, f)
-	case sortScope:
-		return l.scope(id, f)
+	switch o.Sort {
+	case SortProject:
+		return l.project(o)
+	case SortScope:
+		return l.scope(o)
 	}
-	return l.table(id, f)
+	return l.table(o)
 }
 
 // take claims an id, which must have been handed out and not be in use.
@@ -91,39 +90,39 @@ func (l *loader) take(id SpaceID) error {
 	return nil
 }
 
-func (l *loader) project(id SpaceID, f *fields) error {
-	if _, ok := l.c.projects.Get(f.name); ok {
-		return broken("project %q is there twice", f.name)
+func (l *loader) project(o *Object) error {
+	if _, ok := l.c.projects.Get(o.Name); ok {
+		return broken("project %q is there twice", o.Name)
 	}
-	p := &Project{ID: id, Name: f.name, CreatedMicros: f.created}
-	l.projects[id] = p
+	p := &Project{ID: o.ID, Name: o.Name, CreatedMicros: o.CreatedMicros}
+	l.projects[o.ID] = p
 	l.c.setProject(p)
 	return nil
 }
 
-func (l *loader) scope(id SpaceID, f *fields) error {
-	p := l.projects[f.parent]
+func (l *loader) scope(o *Object) error {
+	p := l.projects[o.Parent]
 	if p == nil {
-		return broken("scope %q has no project", f.name)
+		return broken("scope %q has no project", o.Name)
 	}
-	if _, ok := l.c.scopes.Get(child(p.ID, f.name)); ok {
-		return broken("scope %q is there twice in project %q", f.name, p.Name)
+	if _, ok := l.c.scopes.Get(child(p.ID, o.Name)); ok {
+		return broken("scope %q is there twice in project %q", o.Name, p.Name)
 	}
-	s := &Scope{ID: id, ProjectID: p.ID, Project: p.Name, Name: f.name, CreatedMicros: f.created}
-	l.scopes[id] = s
+	s := &Scope{ID: o.ID, ProjectID: p.ID, Project: p.Name, Name: o.Name, CreatedMicros: o.CreatedMicros}
+	l.scopes[o.ID] = s
 	l.c.setScope(s)
 	return nil
 }
 
-func (l *loader) table(id SpaceID, f *fields) error {
-	s := l.scopes[f.parent]
+func (l *loader) table(o *Object) error {
+	s := l.scopes[o.Parent]
 	if s == nil {
-		return broken("table %q has no scope", f.name)
+		return broken("table %q has no scope", o.Name)
 	}
-	if _, ok := l.c.tables.Get(child(s.ID, f.name)); ok {
-		return broken("table %q is there twice in %s.%s", f.name, s.Project, s.Name)
+	if _, ok := l.c.tables.Get(child(s.ID, o.Name)); ok {
+		return broken("table %q is there twice in %s.%s", o.Name, s.Project, s.Name)
 	}
-	t, err := f.table(id, s)
+	t, err := o.table(s)
 	if err != nil {
 		return err
 	}
@@ -136,14 +135,14 @@ func (l *loader) table(id SpaceID, f *fields) error {
 	return nil
 }
 
-// table gives parsed fields the shape of a table.
-func (f *fields) table(id SpaceID, s *Scope) (*Table, error) {
+// table gives an object the shape of a table.
+func (o *Object) table(s *Scope) (*Table, error) {
 	t := &Table{
-		ID: id, ScopeID: s.ID, Project: s.Project, Scope: s.Name, Name: f.name,
-		CreatedMicros: f.created, Managed: f.managed, Columns: f.columns, nextColumn: value.ColumnID(f.nextID),
+		ID: o.ID, ScopeID: s.ID, Project: s.Project, Scope: s.Name, Name: o.Name,
+		CreatedMicros: o.CreatedMicros, Managed: o.Managed, Columns: o.Columns, nextColumn: value.ColumnID(o.NextID),
 	}
-	if len(f.columns) > MaxColumns || len(f.indexes) > MaxIndexes {
-		return nil, broken("table %s has %d columns and %d indexes", t, len(f.columns), len(f.indexes))
+	if len(o.Columns) > MaxColumns || len(o.Indexes) > MaxIndexes {
+		return nil, broken("table %s has %d columns and %d indexes", t, len(o.Columns), len(o.Indexes))
 	}
 	position := make(map[value.ColumnID]int, len(t.Columns))
 	for i, c := range t.Columns {
@@ -169,12 +168,12 @@ func (f *fields) table(id SpaceID, s *Scope) (*Table, error) {
 		return out, nil
 	}
 	var err error
-	if t.PrimaryKey, err = resolve("primary key", f.key); err != nil {
+	if t.PrimaryKey, err = resolve("primary key", o.PrimaryKey); err != nil {
 		return nil, err
 	}
-	for i := range f.indexes {
-		x := f.indexes[i].Index
-		if x.Columns, err = resolve("index "+x.Name, f.indexes[i].columns); err != nil {
+	for _, stored := range o.Indexes {
+		x := Index{ID: stored.ID, Name: stored.Name, Unique: stored.Unique, CreatedMicros: stored.CreatedMicros}
+		if x.Columns, err = resolve("index "+x.Name, stored.Columns); err != nil {
 			return nil, err
 		}
 		if _, ok := t.Index(x.Name); ok || x.Name == "" {
@@ -202,50 +201,42 @@ func (t *Table) checkStoredColumn(c Column) error {
 	return nil
 }
 
-// fields is what a parsed object holds, before it is given a shape.
-type fields struct {
-	name    string
-	parent  SpaceID
-	created int64
-	managed bool
-	nextID  uint64
-	columns []Column
-	key     []value.ColumnID
-	indexes []indexFields
-}
-
-type indexFields struct {
-	Index
-	columns []value.ColumnID
-}
-
-func parse(b []byte) (f fields, err error) {
-	err = tagged.Each(b, func(tag protowire.Number, n uint64, raw []byte) error {
+// ParseObject takes an entry apart. Errors have code decode; a sort that is not known
+// is none.
+func ParseObject(key, val []byte) (o Object, err error) {
+	if len(key) != 9 {
+		return o, errs.New(errs.CodeDecode, "catalog key of %d bytes, not 9", len(key))
+	}
+	o.Sort, o.ID = Sort(key[0]), SpaceID(binary.BigEndian.Uint64(key[1:]))
+	err = tagged.Each(val, func(tag protowire.Number, n uint64, raw []byte) error {
 		switch tag {
 		case tagName:
-			f.name = string(raw)
+			o.Name = string(raw)
 		case tagParent:
-			f.parent = SpaceID(n)
+			o.Parent = SpaceID(n)
 		case tagCreated:
-			f.created = int64(n)
+			o.CreatedMicros = int64(n)
 		case tagManaged:
-			f.managed = n != 0
+			o.Managed = n != 0
 		case tagNextID:
-			f.nextID = n
+			o.NextID = n
 		case tagKey:
-			f.key = append(f.key, value.ColumnID(n))
+			o.PrimaryKey = append(o.PrimaryKey, value.ColumnID(n))
 		case tagColumn:
 			c, err := parseColumn(raw)
-			f.columns = append(f.columns, c)
+			o.Columns = append(o.Columns, c)
 			return err
 		case tagIndex:
 			x, err := parseIndex(raw)
-			f.indexes = append(f.indexes, x)
+			o.Indexes = append(o.Indexes, x)
 			return err
 		}
 		return nil
 	})
-	return f, err
+	if err != nil {
+		return o, errs.Wrap(errs.CodeDecode, err, "catalog object %d", o.ID)
+	}
+	return o, nil
 }
 
 func parseColumn(b []byte) (c Column, err error) {
@@ -272,7 +263,7 @@ func parseColumn(b []byte) (c Column, err error) {
 	return c, err
 }
 
-func parseIndex(b []byte) (x indexFields, err error) {
+func parseIndex(b []byte) (x ObjectIndex, err error) {
 	err = tagged.Each(b, func(tag protowire.Number, n uint64, raw []byte) error {
 		switch tag {
 		case tagIndexID:
@@ -280,7 +271,7 @@ func parseIndex(b []byte) (x indexFields, err error) {
 		case tagIndexName:
 			x.Name = string(raw)
 		case tagIndexColumn:
-			x.columns = append(x.columns, value.ColumnID(n))
+			x.Columns = append(x.Columns, value.ColumnID(n))
 		case tagIndexUnique:
 			x.Unique = n != 0
 		case tagIndexCreated:

@@ -75,8 +75,8 @@ func TestLoadRefusesWhatBreaksTheRules(t *testing.T) {
 		"a good minimal table":       {asTable(table("t", 65, column, key, next)), ""},
 		"out of order":               {[]Entry{good[0], good[1], good[0]}, errs.CodeDecode},
 		"key twice":                  {[]Entry{good[0], good[1], good[1]}, errs.CodeDecode},
-		"two counters":               {append([]Entry{good[0], {objectKey(sortCounter, 1), good[0].Value}}, good[1:]...), errs.CodeIntegrity},
-		"short key":                  {at(1, Entry{[]byte{sortProject}, nil}), errs.CodeDecode},
+		"two counters":               {append([]Entry{good[0], {objectKey(SortCounter, 1), good[0].Value}}, good[1:]...), errs.CodeIntegrity},
+		"short key":                  {at(1, Entry{[]byte{byte(SortProject)}, nil}), errs.CodeDecode},
 		"unknown sort":               {at(1, Entry{objectKey(9, 64), nil}), errs.CodeUnavailable},
 		"bad wire bytes":             {at(1, Entry{projectKey(64), []byte{0xff}}), errs.CodeDecode},
 		"counter too low":            {at(0, counterEntry(66)), errs.CodeIntegrity},
@@ -130,7 +130,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, at, sort uint8, id uint64, val []byte) {
 		entries := slices.Clone(good)
-		entries[int(at)%len(entries)] = Entry{objectKey(sort, SpaceID(id)), val}
+		entries[int(at)%len(entries)] = Entry{objectKey(Sort(sort), SpaceID(id)), val}
 		slices.SortFunc(entries, func(a, b Entry) int { return bytes.Compare(a.Key, b.Key) })
 		c, err := Load(sequence(entries))
 		if err != nil {

@@ -3,8 +3,11 @@ package dump_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
+	"flag"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -18,6 +21,8 @@ import (
 	"github.com/empyrealapp/aedb-go/state"
 	"github.com/empyrealapp/aedb-go/value"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden file")
 
 // kinds are those that a column may have.
 var kinds = []value.Kind{
@@ -35,6 +40,12 @@ func example(t testing.TB) *state.Image {
 		spec.Columns = append(spec.Columns, catalog.ColumnSpec{Name: strings.ToLower(k.String()), Kind: k, Nullable: true})
 	}
 	define(t, w, spec)
+	text, first := value.Text("none\u00e9"), value.U8(200)
+	define(t, w, catalog.CreateTable{Project: "p", Scope: "app", Table: "defaults", PrimaryKey: []string{"b", "a"}, Columns: []catalog.ColumnSpec{
+		{Name: "a", Kind: value.KindU8, Default: &first}, {Name: "b", Kind: value.KindText, Default: &text},
+		{Name: "c", Kind: value.KindBlob, Nullable: true, Default: &value.Value{}},
+	}})
+	define(t, w, catalog.CreateIndex{Project: "p", Scope: "app", Table: "defaults", Index: catalog.IndexSpec{Name: "by_c_a", Columns: []string{"c", "a"}, Unique: true}})
 	table, err := w.Catalog().Table("p", "app", "t")
 	require.NoError(t, err)
 	scope, err := w.Catalog().Scope("p", "app")
@@ -94,9 +105,44 @@ func TestDumpOfEveryKindOfValueReadsBackAsTheSameState(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, image.Digest(), back.Digest())
 	require.Equal(t, text, written(t, back))
-	require.Equal(t, 1, h.Tables)
+	require.Equal(t, 2, h.Tables)
 	require.Equal(t, 3, h.Rows)
 	require.Equal(t, 2, h.Keys)
+}
+
+func TestDumpGolden(t *testing.T) {
+	const name = "testdata/dump.golden.jsonl"
+	text := written(t, example(t))
+	if *update {
+		require.NoError(t, os.WriteFile(name, text, 0o644))
+	}
+	golden, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.Equal(t, string(golden), string(text), "the format has changed")
+	back, _, err := dump.Read(context.Background(), bytes.NewReader(golden), nil)
+	require.NoError(t, err)
+	require.Equal(t, example(t).Digest(), back.Digest())
+}
+
+func TestSchemaIsWrittenInWordsUnlessItWouldComeBackOtherwise(t *testing.T) {
+	w := example(t).Fork()
+	w.Begin(w.Seq()+1, 1)
+	table, err := w.Catalog().Table("p", "app", "defaults")
+	require.NoError(t, err)
+	key, ok := w.Catalog().Definition(table.ID)
+	require.True(t, ok)
+	stored, _, ok := w.Get(catalog.SpaceCatalog, key)
+	require.True(t, ok)
+	newer := append(bytes.Clone(stored), 0xf0, 1, 1) // a field of a later version
+	w.Put(catalog.SpaceCatalog, key, newer)
+	w.Commit()
+	image := w.Freeze()
+	text := string(written(t, image))
+	require.Contains(t, text, `"definition":{"sort":"table","id":66,"name":"t","in":65,`)
+	require.Contains(t, text, `"stored":"`+hex.EncodeToString(newer)+`"`)
+	back, _, err := dump.Read(context.Background(), strings.NewReader(text), nil)
+	require.NoError(t, err)
+	require.Equal(t, image.Digest(), back.Digest())
 }
 
 func TestDumpOfAnyStateReadsBackAsTheSameState(t *testing.T) {
@@ -158,15 +204,20 @@ func TestDumpThatCannotBeRead(t *testing.T) {
 		text string
 		code errs.Code
 	}{
-		"nothing":       {"", errs.CodeIntegrity},
-		"another file":  {"a,b\n1,2\n", errs.CodeDecode},
-		"newer":         {`{"aedb_dump":2}` + "\n", errs.CodeUnavailable},
-		"other json":    {"{}\n", errs.CodeDecode},
-		"space order":   {`{"aedb_dump":1}` + "\n" + `{"space":0,"entries":0}` + "\n", errs.CodeDecode},
-		"many entries":  {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":9000000000}` + "\n", errs.CodeIntegrity},
-		"no key":        {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":1}` + "\n" + `{"at":1}` + "\n", errs.CodeDecode},
-		"not hex":       {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":1}` + "\n" + `{"at":1,"key":"x"}` + "\n", errs.CodeDecode},
-		"row elsewhere": {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":1}` + "\n" + `{"at":1,"row":[]}` + "\n", errs.CodeDecode},
+		"nothing":          {"", errs.CodeIntegrity},
+		"another file":     {"a,b\n1,2\n", errs.CodeDecode},
+		"newer":            {`{"aedb_dump":2}` + "\n", errs.CodeUnavailable},
+		"other json":       {"{}\n", errs.CodeDecode},
+		"space order":      {`{"aedb_dump":1}` + "\n" + `{"space":0,"entries":0}` + "\n", errs.CodeDecode},
+		"many entries":     {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":9000000000}` + "\n", errs.CodeIntegrity},
+		"no key":           {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":1}` + "\n" + `{"at":1}` + "\n", errs.CodeDecode},
+		"not hex":          {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":1}` + "\n" + `{"at":1,"key":"x"}` + "\n", errs.CodeDecode},
+		"schema elsewhere": {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":1}` + "\n" + `{"at":1,"definition":{"sort":"project"}}` + "\n", errs.CodeDecode},
+		"no such object":   {`{"aedb_dump":1}` + "\n" + `{"space":1,"entries":1}` + "\n" + `{"at":1,"definition":{"sort":"view"}}` + "\n", errs.CodeDecode},
+		"no such column":   {`{"aedb_dump":1}` + "\n" + `{"space":1,"entries":1}` + "\n" + `{"at":1,"definition":{"sort":"table","primary_key":["x"]}}` + "\n", errs.CodeDecode},
+		"no such type":     {`{"aedb_dump":1}` + "\n" + `{"space":1,"entries":1}` + "\n" + `{"at":1,"definition":{"sort":"table","columns":[{"name":"x","type":"Int"}]}}` + "\n", errs.CodeDecode},
+		"a false default":  {`{"aedb_dump":1}` + "\n" + `{"space":1,"entries":1}` + "\n" + `{"at":1,"definition":{"sort":"table","columns":[{"name":"x","type":"U8","default":256}]}}` + "\n", errs.CodeDecode},
+		"row elsewhere":    {`{"aedb_dump":1}` + "\n" + `{"space":9,"entries":1}` + "\n" + `{"at":1,"row":[]}` + "\n", errs.CodeDecode},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := dump.Read(context.Background(), strings.NewReader(c.text), nil)
@@ -182,6 +233,8 @@ func TestFailingFilesAreIOErrors(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 	_, _, err = dump.Read(context.Background(), failing{broken}, nil)
 	require.Equal(t, errs.CodeIO, errs.CodeOf(err))
+	_, _, err = dump.Read(context.Background(), failing{errs.New(errs.CodeIntegrity, "damaged")}, nil)
+	require.Equal(t, errs.CodeIntegrity, errs.CodeOf(err), "who unpacks knows better")
 }
 
 type failing struct{ err error }

@@ -4,6 +4,8 @@
 // A dump is JSON Lines. The first line is the Header. Then, for each space in order, a
 // line says what it is, and a line for each entry follows, in the order of the keys:
 //
+//	{"space":1,"object":"schema","kind":"schema","entries":4}
+//	{"at":2,"definition":{"sort":"table","id":67,"name":"people","in":66,...}}
 //	{"space":65,"object":"p.app.people","kind":"rows","entries":1,"columns":[{"name":"id","type":"Integer"},{"name":"name","type":"Text"}]}
 //	{"at":12,"row":[1,"Ada"]}
 //	{"space":66,"object":"p.app","kind":"keys","entries":1}
@@ -12,10 +14,10 @@
 //	{"at":12,"key":"04416461","stored":"80"}
 //
 // "at" is the version: the commit that wrote the entry. Bytes are hexadecimal. Cells are
-// as value.AppendJSON writes them, a row is in the order of the columns, and a row that
-// would not come out of that form as the same bytes is written as "key" and "stored".
-// The last line holds the number of lines before it and the BLAKE3 digest of all their
-// bytes.
+// as value.AppendJSON writes them, and a row is in the order of the columns. A row or a
+// definition that would not come out of its form as the same bytes is written as "key"
+// and "stored". The last line holds the number of lines before it and the BLAKE3 digest
+// of all their bytes. docs/format.md has the rest.
 //
 // Invariants:
 //
@@ -87,15 +89,16 @@ type column struct {
 	Type string `json:"type"`
 }
 
-// entry is the line of an entry: with a row, with a key and the user's value, or with
-// a key and what is stored under it.
+// entry is the line of an entry: with a definition, with a row, with a key and the
+// user's value, or with a key and what is stored under it.
 type entry struct {
-	At      uint64            `json:"at"`
-	Row     []json.RawMessage `json:"row"`
-	Created *uint64           `json:"created"`
-	Key     hexBytes          `json:"key"`
-	Value   hexBytes          `json:"value"`
-	Stored  hexBytes          `json:"stored"`
+	At         uint64            `json:"at"`
+	Definition *definition       `json:"definition"`
+	Row        []json.RawMessage `json:"row"`
+	Created    *uint64           `json:"created"`
+	Key        hexBytes          `json:"key"`
+	Value      hexBytes          `json:"value"`
+	Stored     hexBytes          `json:"stored"`
 }
 
 // trailer is the last line.

@@ -3,6 +3,7 @@ package dump
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -24,7 +25,8 @@ import (
 //
 // A dump that is cut short or changed, or whose state is another, is integrity_error;
 // one that is none, or breaks the rules of the format, is decode; one of a newer version
-// is unavailable. Errors name the line.
+// is unavailable. An error of in keeps its code, and is io if it has none. Errors name
+// the line.
 func Read(ctx context.Context, in io.Reader, progress Progress) (*state.Image, Header, error) {
 	r := &reader{lines: newLines(in), ctx: ctx, progress: progress, working: state.NewWorking()}
 	h, err := r.header()
@@ -122,7 +124,7 @@ func (r *reader) space(s *section, t *catalog.Table) (*blocktree.Tree, error) {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return nil, errs.New(errs.CodeDecode, "the line is not that of an entry")
 		}
-		key, data, err := r.entry(&e, t)
+		key, data, err := r.entry(&e, s.Space, t)
 		if err != nil {
 			return nil, err
 		}
@@ -145,11 +147,14 @@ func (r *reader) space(s *section, t *catalog.Table) (*blocktree.Tree, error) {
 }
 
 // entry returns the key and what is stored under it, good until the next call.
-func (r *reader) entry(e *entry, t *catalog.Table) (key, data []byte, err error) {
+func (r *reader) entry(e *entry, space catalog.SpaceID, t *catalog.Table) (key, data []byte, err error) {
 	switch {
+	case e.Definition != nil && space == catalog.SpaceCatalog:
+		stored, err := e.Definition.entry()
+		return stored.Key, stored.Value, err
 	case e.Row != nil && t != nil:
 		return r.typed(e.Row, t)
-	case e.Row != nil || e.Key == nil:
+	case e.Definition != nil || e.Row != nil || e.Key == nil:
 		return nil, nil, errs.New(errs.CodeDecode, "the entry has no key")
 	case e.Stored != nil:
 		return e.Key, e.Stored, nil
@@ -206,7 +211,7 @@ func (l *lines) next() ([]byte, error) {
 		case errors.Is(err, io.EOF):
 			return nil, errCutShort
 		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, errs.Wrap(errs.CodeIO, err, "read the dump")
+			return nil, errs.Wrap(cmp.Or(errs.CodeOf(err), errs.CodeIO), err, "read the dump")
 		case len(l.line) > MaxLineBytes:
 			return nil, errs.Exceeded("line", "max_line_bytes", int64(len(l.line)), MaxLineBytes)
 		}

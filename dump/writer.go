@@ -142,6 +142,11 @@ func (w *writer) entry(o object, key, stored []byte, version uint64) []byte {
 	w.line = append(w.line[:0], `{"at":`...)
 	w.line = strconv.AppendUint(w.line, version, 10)
 	switch o.kind {
+	case kindSchema:
+		if d, ok := define(key, stored); ok {
+			w.line = append(append(append(w.line, `,"definition":`...), d...), "}\n"...)
+			return w.line
+		}
 	case kindRows:
 		if w.typed(o.table, key, stored) {
 			return w.line

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go"
 	"github.com/empyrealapp/aedb-go/dump"
+	"github.com/empyrealapp/aedb-go/errs"
 )
 
 func newDump() *cobra.Command {
@@ -132,7 +134,19 @@ func unpacked(path string, read func(io.Reader) error) error {
 		return err
 	}
 	defer z.Close()
-	return read(z)
+	return read(unpacker{z})
+}
+
+// unpacker reads what is packed in a file.
+type unpacker struct{ packed *zstd.Decoder }
+
+// Read implements io.Reader. An error that is not the file's is damage to what it holds.
+func (u unpacker) Read(p []byte) (int, error) {
+	n, err := u.packed.Read(p)
+	if _, reading := errors.AsType[*fs.PathError](err); err == nil || err == io.EOF || reading {
+		return n, err
+	}
+	return n, errs.Wrap(errs.CodeIntegrity, err, "the compressed dump is damaged or cut short")
 }
 
 func newDumpImport() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -318,6 +319,35 @@ func TestBrokenDumpLeavesNothingBehind(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, entries, name)
 	}
+}
+
+func TestDamagedCompressionOfADumpIsCorruptionAndNoFaultOfTheDisk(t *testing.T) {
+	dir, files := people(t), t.TempDir()
+	good := filepath.Join(files, "d.jsonl.zst")
+	succeeds(t, "dump", "export", "--data-dir", dir, "--out", good)
+	packed, err := os.ReadFile(good)
+	require.NoError(t, err)
+	refused := func(what string, data []byte) {
+		t.Helper()
+		bad := file(t, "bad.jsonl.zst", string(data))
+		for _, args := range [][]string{
+			{"dump", "import", "--data-dir", filepath.Join(t.TempDir(), "made"), "--dump", bad},
+			{"dump", "parity", "--data-dir", dir, "--dump", bad},
+		} {
+			o := run(args...)
+			require.Equal(t, exitDamaged, o.code, "%s: %s", what, o.stderr)
+			require.Regexp(t, `\b(integrity_error|decode)\b`, o.stderr, what)
+		}
+	}
+	for at := 0; at < len(packed); at += 1 + len(packed)/20 {
+		changed := bytes.Clone(packed)
+		changed[at] ^= 0x10
+		refused(fmt.Sprintf("byte %d", at), changed)
+		refused(fmt.Sprintf("cut at %d", at), packed[:at])
+	}
+	refused("the last byte", packed[:len(packed)-1])
+	refused("a byte more", append(bytes.Clone(packed), 'x'))
+	refused("not compressed", []byte(`{"aedb_dump":1}`+"\n"))
 }
 
 func TestKeysComeFromFilesAndTheEnvironment(t *testing.T) {

@@ -3,6 +3,7 @@
 package golden
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -25,6 +26,9 @@ const release = "2"
 
 // contentFile says, beside a store, what it holds: the seq and the digest.
 const contentFile = "content.txt"
+
+// dumpFile is the state of the store without keys, beside the stores of a release.
+const dumpFile = "dump.jsonl"
 
 // ring is that of all stores with keys; it is no secret.
 func ring() []aedb.Key {
@@ -130,6 +134,21 @@ func TestGenerate(t *testing.T) {
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(out, contentFile), []byte(text), 0o644))
 	}
+	out := filepath.Join("testdata", release, dumpFile)
+	require.NoFileExists(t, out)
+	require.NoError(t, os.WriteFile(out, dumped(t, release), 0o644))
+}
+
+// dumped exports the store without keys of a release.
+func dumped(t testing.TB, release string) []byte {
+	fsys, _ := load(t, filepath.Join("testdata", release, "unkeyed"))
+	db, err := aedb.OpenNoAuth("store", config(fsys, aedb.KeyConfig{}))
+	require.NoError(t, err)
+	var out bytes.Buffer
+	_, err = db.ExportDump(t.Context(), &out, aedb.AtLatest, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Close(t.Context()))
+	return out.Bytes()
 }
 
 // load copies a golden directory to a disk in memory.
@@ -182,4 +201,30 @@ func TestDirectoriesOfEveryReleaseOpenAndGoOn(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestDumpsOfEveryReleaseAreImported(t *testing.T) {
+	dumps, err := filepath.Glob(filepath.Join("testdata", "*", dumpFile))
+	require.NoError(t, err)
+	require.NotEmpty(t, dumps)
+	for _, name := range dumps {
+		t.Run(filepath.ToSlash(name), func(t *testing.T) {
+			text, err := os.ReadFile(name)
+			require.NoError(t, err)
+			_, want := load(t, filepath.Join(filepath.Dir(name), "unkeyed"))
+			cfg := config(vfs.NewMem(), aedb.KeyConfig{})
+			_, err = aedb.ImportDump(t.Context(), bytes.NewReader(text), "store", cfg, nil)
+			require.NoError(t, err)
+			db, err := aedb.OpenNoAuth("store", cfg)
+			require.NoError(t, err)
+			require.Equal(t, want, content(t, db))
+			require.NoError(t, db.Close(t.Context()))
+		})
+	}
+}
+
+func TestDumpOfThisReleaseHasTheGoldenBytes(t *testing.T) {
+	golden, err := os.ReadFile(filepath.Join("testdata", release, dumpFile))
+	require.NoError(t, err)
+	require.Equal(t, string(golden), string(dumped(t, release)), "the format has changed")
 }
