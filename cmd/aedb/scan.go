@@ -28,10 +28,13 @@ type rowsAnswer struct {
 	Rows     [][]json.RawMessage `json:"rows"`
 	Returned int                 `json:"rows_returned"`
 	// Truncated is true if more follow.
-	Truncated bool   `json:"truncated"`
-	Seq       uint64 `json:"snapshot_seq"`
+	Truncated bool `json:"truncated"`
+	// Cursor is where the next part of a scan begins, empty if there is none.
+	Cursor string `json:"cursor,omitempty"`
+	Seq    uint64 `json:"snapshot_seq"`
 
 	cells []table.Row
+	last  aedb.Row
 }
 
 // gatherRows reads up to limit rows of a query.
@@ -63,6 +66,7 @@ func gatherRows(ctx context.Context, scope *aedb.ReadScope, q query.Query, limit
 }
 
 func (a *rowsAnswer) add(row aedb.Row) {
+	a.last = row
 	var cells table.Row
 	var members []json.RawMessage
 	for _, v := range row {
@@ -73,6 +77,14 @@ func (a *rowsAnswer) add(row aedb.Row) {
 	a.Rows = append(a.Rows, members)
 }
 
+// keep leaves the first n columns.
+func (a *rowsAnswer) keep(n int) {
+	a.Columns = a.Columns[:n]
+	for i := range a.Rows {
+		a.Rows[i], a.cells[i] = a.Rows[i][:n], a.cells[i][:n]
+	}
+}
+
 // print writes the rows as a table.
 func (a *rowsAnswer) print(out io.Writer) {
 	header := make(table.Row, len(a.Columns))
@@ -81,6 +93,13 @@ func (a *rowsAnswer) print(out io.Writer) {
 	}
 	printTable(out, header, a.cells)
 	fmt.Fprintf(out, "%d rows of seq %d%s\n", a.Returned, a.Seq, moreFollow(a.Truncated))
+	printCursor(out, a.Cursor)
+}
+
+func printCursor(out io.Writer, cursor string) {
+	if cursor != "" {
+		fmt.Fprintf(out, "cursor %s\n", cursor)
+	}
 }
 
 func moreFollow(truncated bool) string {
@@ -103,24 +122,18 @@ func cell(v aedb.Value) string {
 
 func newScan() *cobra.Command {
 	e := &explorer{}
-	var name, where, at string
+	var name, where, cursor, at string
 	var columns []string
 	var limit, offset int
 	cmd := e.command(&cobra.Command{
 		Use: "scan", Aliases: []string{"scan-table"}, Short: "Print rows of a table in the order of the primary key",
 		Long: `scan prints the first rows of a table. Text stands as it is, with line breaks, tabs
-and backslashes escaped; a blob is 0x and hexadecimal digits; Null is null.
+and backslashes escaped; a blob is 0x and hexadecimal digits; Null is null. If more
+follow, --cursor with what is printed goes on there; each part is read at a snapshot of
+its own.
 
 aedb query sorts, and prints formats for programs.`,
 	}, func(ctx context.Context, cmd *cobra.Command, r *aedb.Reader) error {
-		q := query.Select(columns...).From(name).Offset(offset)
-		if where != "" {
-			condition, err := query.ParseExpr(where)
-			if err != nil {
-				return fmt.Errorf("--where: %w", err)
-			}
-			q = q.Where(condition)
-		}
 		consistency, err := parseConsistency(at)
 		switch {
 		case err != nil:
@@ -129,18 +142,42 @@ aedb query sorts, and prints formats for programs.`,
 			return usagef("--table is required")
 		case limit <= 0 || limit == math.MaxInt || offset < 0:
 			return usagef("--limit is not above 0, or --offset is below")
+		case offset > 0 && cursor != "":
+			return usagef("--offset and --cursor exclude each other")
+		}
+		var conditions []query.Expr
+		if where != "" {
+			condition, err := query.ParseExpr(where)
+			if err != nil {
+				return fmt.Errorf("--where: %w", err)
+			}
+			conditions = append(conditions, condition)
 		}
 		scope := e.scope.in(r)
 		info, err := scope.Describe(name)
 		if err != nil {
 			return err
 		}
+		if cursor != "" {
+			condition, err := behind(cursor, info)
+			if err != nil {
+				return err
+			}
+			conditions = append(conditions, condition)
+		}
+		q := query.Select(withKey(columns, info.PrimaryKey)...).From(name).Offset(offset).Where(query.And(conditions...))
 		for _, column := range info.PrimaryKey {
 			q = q.OrderBy(column, query.Asc)
 		}
 		a, err := gatherRows(ctx, scope, q, limit, consistency)
 		if err != nil {
 			return err
+		}
+		if a.Truncated {
+			a.Cursor = scanCursor(a.last, placesOf(info.PrimaryKey, a.Columns))
+		}
+		if len(columns) > 0 {
+			a.keep(len(columns))
 		}
 		return e.answer.write(cmd, a, a.print)
 	})
@@ -149,6 +186,7 @@ aedb query sorts, and prints formats for programs.`,
 	flags.StringVar(&name, "table", "", "table (required)")
 	flags.StringSliceVar(&columns, "columns", nil, "columns to print, as in a,b; all if not given")
 	flags.StringVar(&where, "where", "", "condition; see aedb help query")
+	flags.StringVar(&cursor, "cursor", "", "go on behind this row")
 	flags.IntVar(&limit, "limit", scanLimit, "rows to print at most")
 	flags.IntVar(&offset, "offset", 0, "rows to leave out first")
 	flags.StringVar(&at, "at", "latest", "state to read: latest, durable or checkpoint")
@@ -233,9 +271,7 @@ func (a *keysAnswer) print(out io.Writer) {
 	}
 	printTable(out, table.Row{"key", "value", "version", "created"}, rows)
 	fmt.Fprintf(out, "%d keys of seq %d%s\n", a.Returned, a.Seq, moreFollow(a.Truncated))
-	if a.Cursor != "" {
-		fmt.Fprintf(out, "cursor %s\n", a.Cursor)
-	}
+	printCursor(out, a.Cursor)
 }
 
 func newEvents() *cobra.Command {
