@@ -99,6 +99,11 @@ type Config struct {
 	// SegmentBytes is the size at which a log segment is sealed; 64 MiB by
 	// default. A segment may exceed it by one epoch.
 	SegmentBytes int64
+	// SegmentAge is the age at which a log segment that holds commits is sealed, however
+	// small it is, also if nothing more is written; 0, the default, for any age. It is
+	// for those who ship the log as files and take only those that are finished; the
+	// archive of Archive does not wait for it.
+	SegmentAge time.Duration
 
 	// FollowInterval is the time between two looks of a Reader at the log; 50 ms by
 	// default. With 0 it looks only when Refresh or WaitSeq ask for it.
@@ -254,6 +259,9 @@ func DefaultConfig() Config {
 	}
 }
 
+// minSegmentAge keeps a log from falling apart into files of a commit each.
+const minSegmentAge = time.Second
+
 // Validate returns an invalid_config error that names every rule the
 // configuration breaks, or nil.
 func (c *Config) Validate() error {
@@ -316,6 +324,7 @@ func (c *Config) Validate() error {
 	rule(c.IdempotencyAge >= 0, "IdempotencyAge", "0 or positive")
 	rule(c.DiskReserve >= 0, "DiskReserve", "0 or positive")
 	positive(c.SegmentBytes, "SegmentBytes")
+	rule(c.SegmentAge == 0 || c.SegmentAge >= minSegmentAge, "SegmentAge", "0 or at least 1 s")
 	rule(c.FollowInterval >= 0, "FollowInterval", "0 or positive")
 	rule(c.UpdateRetries >= 0, "UpdateRetries", "0 or positive")
 	if len(broken) > 0 {
@@ -342,7 +351,7 @@ func (c *Config) pipeline() pipeline.Config {
 		PublisherQueue: c.Pipeline.PublisherQueue,
 		QueueBytes:     c.Pipeline.QueueBytes, FailFast: c.Pipeline.OnFull == FailFast,
 		EpochCommits: c.Pipeline.EpochCommits, EpochBytes: c.Pipeline.EpochBytes,
-		SegmentBytes:   c.SegmentBytes,
+		SegmentBytes: c.SegmentBytes, SegmentAge: c.SegmentAge,
 		HistoryCommits: c.Reads.HistoryCommits, HistoryBytes: c.Reads.HistoryBytes,
 		CheckpointBytes: c.Checkpoint.WALBytes, CheckpointInterval: c.Checkpoint.Interval,
 		CheckpointOnClose: c.Checkpoint.OnClose,

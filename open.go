@@ -208,8 +208,12 @@ func (db *DB) watch() (err error) {
 		w.look() // what is opened on a full disk does not begin with a write
 		workers = append(workers, &actors.Worker{Name: "disk watch", Run: w.run})
 	}
+	if db.cfg.SegmentAge > 0 {
+		s := &segmentWatch{age: db.cfg.SegmentAge, log: db.pipeline}
+		workers = append(workers, &actors.Worker{Name: "segment watch", Run: s.run})
+	}
 	db.watchers, err = actors.Start(func(cause error) {
-		db.logger.Error("the disk is no longer watched", "dir", db.dir, "cause", cause.Error(), "stack", stackOf(cause))
+		db.logger.Error("disk and segments are no longer watched", "dir", db.dir, "cause", cause.Error(), "stack", stackOf(cause))
 	}, workers...)
 	return err
 }

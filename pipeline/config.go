@@ -59,6 +59,8 @@ type Config struct {
 	EpochBytes   int64
 
 	SegmentBytes int64
+	// SegmentAge is when a flush seals a segment with commits; 0 for never.
+	SegmentAge time.Duration
 
 	// History bounds what reads at a past seq can reach.
 	HistoryCommits int

@@ -119,6 +119,7 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 	rules := cfg.Rules()
 	fsyncer := walwriter.NewFsyncer(rules.Sync, unsynced.Durable, s.File)
 	p.writer = walwriter.NewWriter(s.Segment, cfg.SegmentBytes, fsyncer.Synced)
+	p.writer.SealAfter(cfg.SegmentAge)
 
 	if s.Unsynced != nil {
 		// The first message of a mailbox that has room for one.
@@ -271,6 +272,10 @@ func (p *Pipeline) Flush(ctx context.Context) (uint64, error) {
 	}
 	return r.DurableSeq, nil
 }
+
+// SegmentAging tells when a flush will seal the active segment for its age, and false
+// where there is nothing to seal.
+func (p *Pipeline) SegmentAging() (at time.Time, ok bool) { return p.writer.Aging() }
 
 // Checkpoint takes a checkpoint that covers everything visible now, and returns
 // its seq.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,6 +40,7 @@ func newCrashLog(mem *vfs.Mem, seed uint64, ahead, limit int64) *crashLog {
 func (c *crashLog) use(log *Log, segment *wal.Writer) {
 	c.log, c.file = log, log.File()
 	c.writer = NewWriter(segment, crashSegmentBytes, func() uint64 { return c.durable })
+	c.writer.SealAfter(time.Millisecond)
 }
 
 // commitOf returns a commit that its seq determines, so that what is found can be
@@ -69,7 +71,12 @@ func (c *crashLog) run(steps int) error {
 			}
 			batch = append(batch, e)
 		}
-		plan, err := c.writer.Step(began, batch)
+		now := began
+		if c.rng.IntN(4) == 0 { // all segments were created when the log was
+			now = began.Add(time.Millisecond)
+			batch = append(batch, &msgs.Epoch{MustSync: true})
+		}
+		plan, err := c.writer.Step(now, batch)
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ package walwriter
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/empyrealapp/aedb-go/errs"
@@ -31,12 +32,16 @@ import (
 )
 
 // Writer decides what is written where. It belongs to one goroutine and touches
-// no file.
+// no file. Aging is for any goroutine.
 type Writer struct {
 	segment  *wal.Writer
 	maxBytes int64
-	durable  func() uint64
-	plan     Plan
+	maxAge   time.Duration // 0 for any
+	// filled is when the active segment was created, if it holds commits, in
+	// microseconds since the Unix epoch; else 0. It is kept up to date under maxAge.
+	filled  atomic.Int64
+	durable func() uint64
+	plan    Plan
 	// held are volatile commits whose seqs the log has yet to be told of, so that
 	// those of the next frame go on from the one before.
 	held []msgs.Changeset
@@ -50,6 +55,39 @@ const heldMost = 1024
 // called in each step and must not wait.
 func NewWriter(segment *wal.Writer, maxBytes int64, durable func() uint64) *Writer {
 	return &Writer{segment: segment, maxBytes: maxBytes, durable: durable}
+}
+
+// SealAfter has a segment that holds commits sealed at that age, by the first epoch
+// from then on that asks for a sync; other commits need not pay for it. It is called
+// before the first step.
+func (w *Writer) SealAfter(age time.Duration) {
+	w.maxAge = age
+	w.noteAge()
+}
+
+// Aging tells when the active segment comes of age, and false where it has no commits
+// or no age matters.
+func (w *Writer) Aging() (at time.Time, ok bool) {
+	created := w.filled.Load()
+	return time.UnixMicro(created).Add(w.maxAge), created != 0
+}
+
+func (w *Writer) noteAge() {
+	if w.maxAge == 0 {
+		return
+	}
+	h, created := w.segment.Header(), int64(0)
+	if w.segment.NextSeq() > h.FirstSeq {
+		created = h.CreatedMicros
+	}
+	w.filled.Store(created)
+}
+
+// aged reports whether the active segment has come of age with commits of an earlier
+// step.
+func (w *Writer) aged(now time.Time) bool {
+	at, ok := w.Aging()
+	return ok && !now.Before(at)
 }
 
 // Plan is what a step decides: some actions on the log, in order, and what may
@@ -92,13 +130,13 @@ func (w *Writer) Step(now time.Time, batch []*msgs.Epoch) (*Plan, error) {
 	for _, e := range batch {
 		p.MustSync = p.MustSync || e.MustSync
 		sets := w.logged(e)
-		if len(sets) == 0 {
-			continue
-		}
-		if w.segment.Size() >= w.maxBytes {
+		if len(sets) > 0 && w.segment.Size() >= w.maxBytes || e.MustSync && w.aged(now) {
 			if err := w.rotate(now); err != nil {
 				return nil, err
 			}
+		}
+		if len(sets) == 0 {
+			continue
 		}
 		before := len(p.buf)
 		if err := w.encode(durable, sets); err != nil {
@@ -108,6 +146,7 @@ func (w *Writer) Step(now time.Time, batch []*msgs.Epoch) (*Plan, error) {
 		w.extend(before)
 	}
 	p.LastSeq = w.segment.NextSeq() - 1
+	w.noteAge()
 	return p, nil
 }
 
@@ -184,6 +223,7 @@ func (w *Writer) rotate(now time.Time) error {
 	}
 	p := &w.plan
 	w.segment = segment
+	w.noteAge()
 	p.Sealed = append(p.Sealed, sealed)
 	from := len(p.buf)
 	p.buf = append(p.buf, header...)

@@ -119,6 +119,66 @@ func TestEpochWithoutCommitsPassesWithoutAWrite(t *testing.T) {
 	require.Equal(t, []*msgs.Epoch{flush}, plan.Epochs)
 }
 
+func TestFlushSealsASegmentWithCommitsWhenItComesOfAge(t *testing.T) {
+	disk, segment := newReplica(t)
+	w := NewWriter(segment, 1<<20, durableAt(0))
+	w.SealAfter(time.Minute)
+	flush := func(at time.Duration) *Plan {
+		plan, err := w.Step(began.Add(at), []*msgs.Epoch{{MustSync: true}})
+		require.NoError(t, err)
+		disk.apply(plan)
+		return plan
+	}
+	_, aging := w.Aging()
+	require.False(t, aging)
+	require.Empty(t, flush(time.Hour).Sealed, "there is nothing in it")
+
+	seq := uint64(101)
+	plan, err := w.Step(began.Add(time.Hour), []*msgs.Epoch{commits(&seq, 1, 1)})
+	require.NoError(t, err)
+	disk.apply(plan)
+	require.Empty(t, plan.Sealed, "a commit that asks for no sync does not pay for it")
+	at, aging := w.Aging()
+	require.True(t, aging)
+	require.True(t, began.Add(time.Minute).Equal(at))
+	require.Empty(t, flush(time.Minute-time.Microsecond).Sealed)
+
+	plan = flush(time.Minute)
+	require.Len(t, plan.Sealed, 1)
+	require.EqualValues(t, 101, plan.Sealed[0].LastSeq)
+	require.EqualValues(t, 101, plan.LastSeq)
+	_, aging = w.Aging()
+	require.False(t, aging)
+	require.Empty(t, flush(time.Hour).Sealed, "the next one is empty")
+
+	plan, err = w.Step(began.Add(time.Hour), []*msgs.Epoch{commits(&seq, 1, 1), {MustSync: true}, {MustSync: true}})
+	require.NoError(t, err)
+	require.Empty(t, plan.Sealed, "what a step adds is not looked at in the same one")
+	disk.apply(plan)
+	require.Len(t, flush(2*time.Hour).Sealed, 1)
+	require.Len(t, disk.frames(t), 2, "the segments are a chain")
+	require.Len(t, disk.segments, 3)
+}
+
+func TestContinuedSegmentComesOfAgeToo(t *testing.T) {
+	disk, segment := newReplica(t)
+	seq := uint64(101)
+	plan, err := NewWriter(segment, 1<<20, durableAt(0)).Step(began, []*msgs.Epoch{commits(&seq, 1, 1)})
+	require.NoError(t, err)
+	disk.apply(plan)
+	_, end, err := wal.Scan(disk.segments[0], func(wal.Frame) error { return nil })
+	require.NoError(t, err)
+	segment, err = wal.ContinueWriter(disk.segments[0], end)
+	require.NoError(t, err)
+	w := NewWriter(segment, 1<<20, durableAt(0))
+	w.SealAfter(time.Minute)
+	_, aging := w.Aging()
+	require.True(t, aging)
+	plan, err = w.Step(began.Add(time.Minute), []*msgs.Epoch{{MustSync: true}})
+	require.NoError(t, err)
+	require.Len(t, plan.Sealed, 1)
+}
+
 func TestPlanMustSyncIfOneEpochAsks(t *testing.T) {
 	_, segment := newReplica(t)
 	w := NewWriter(segment, 1<<20, durableAt(0))

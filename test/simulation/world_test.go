@@ -82,6 +82,9 @@ func newWorld(seed uint64) *world {
 	if rng.IntN(2) == 0 {
 		w.zeros = 1 << (12 + rng.IntN(6))
 	}
+	if seed%3 == 0 {
+		w.cfg.SegmentAge = 20 * time.Millisecond
+	}
 	for _, name := range []string{"sequencer", "applier", "writer", "fsyncer", "publisher", "checkpointer"} {
 		w.speed[name] = 1 + rng.IntN(12)
 	}
@@ -426,6 +429,7 @@ func (w *world) tryOpen() error {
 	}
 	fsyncer := walwriter.NewFsyncer(w.cfg.Rules().Sync, unsynced.Durable, log.File())
 	writer := walwriter.NewWriter(segment, w.cfg.SegmentBytes, fsyncer.Synced)
+	writer.SealAfter(w.cfg.SegmentAge)
 	w.engine = start(w, found.Working, unsynced, log, writer, fsyncer, keeper, image)
 
 	seq := image.Seq()
