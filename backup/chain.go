@@ -19,8 +19,9 @@ type Listing struct {
 	Backups []Manifest
 	// Damaged are those whose manifest does not.
 	Damaged []Damage
-	// Unfinished are the objects of backups without a manifest: of one that is being
-	// made now, or that was interrupted.
+	// Unfinished are the objects of backups without a manifest, and what an interrupted
+	// Put has left of one: of a backup that is being made now, or that was interrupted.
+	// The id for Delete is what stands before the first dot of a name.
 	Unfinished []string
 }
 
@@ -57,7 +58,7 @@ func List(ctx context.Context, from Store, o Options) (Listing, error) {
 		}
 	}
 	for _, name := range names {
-		if id, _, ok := backupOf(name); ok && !finished[id] {
+		if id, _, ok := backupOf(objectOf(name)); ok && !finished[id] {
 			l.Unfinished = append(l.Unfinished, name)
 		}
 	}

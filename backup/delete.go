@@ -31,7 +31,7 @@ func Delete(ctx context.Context, from Store, id string, o Options) error {
 		return failed(err, "delete backup %s", id).On(id)
 	}
 	for _, name := range names {
-		if owner, isManifest, ok := backupOf(name); !ok || owner != id || isManifest {
+		if owner, _, ok := backupOf(objectOf(name)); !ok || owner != id || name == id+manifestSuffix {
 			continue
 		}
 		if err := from.Delete(ctx, name); err != nil {

@@ -47,7 +47,7 @@ func (d *Directory) path(name string) string { return path.Join(d.dir, name) }
 
 // Put implements Store: a temporary file is written, synced and renamed, and the
 // directory synced. What an interrupted Put has left under its temporary name is
-// replaced by the next one of the object.
+// listed as such, and replaced by the next one of the object.
 func (d *Directory) Put(ctx context.Context, name string, in io.Reader) error {
 	if err := CheckName(name); err != nil {
 		return err
@@ -114,7 +114,8 @@ type fileReader struct {
 // Close implements io.Closer.
 func (r *fileReader) Close() error { return r.file.Close() }
 
-// List implements Store. Files whose name is none of an object are passed over.
+// List implements Store. Files whose name is none of an object, nor that of one with
+// ".tmp" behind it, are passed over.
 func (d *Directory) List(context.Context) ([]string, error) {
 	names, err := d.fsys.List(d.dir)
 	if err != nil {
@@ -122,7 +123,7 @@ func (d *Directory) List(context.Context) ([]string, error) {
 	}
 	objects := names[:0]
 	for _, name := range names {
-		if CheckName(name) == nil {
+		if CheckName(objectOf(name)) == nil {
 			objects = append(objects, name)
 		}
 	}
@@ -131,7 +132,7 @@ func (d *Directory) List(context.Context) ([]string, error) {
 
 // Delete implements Store.
 func (d *Directory) Delete(_ context.Context, name string) error {
-	if err := CheckName(name); err != nil {
+	if err := CheckName(objectOf(name)); err != nil {
 		return err
 	}
 	err := d.fsys.Remove(d.path(name))

@@ -25,9 +25,12 @@ type Store interface {
 	// Get returns a reader of an object, which the caller closes. One that is not
 	// there is an error that matches fs.ErrNotExist.
 	Get(ctx context.Context, name string) (io.ReadCloser, error)
-	// List returns the names of all objects, sorted.
+	// List returns the names of all objects, sorted. Of a Put that was interrupted it
+	// may return the name with ".tmp" behind it, if something is left of that, or if it
+	// is going on.
 	List(ctx context.Context) ([]string, error)
-	// Delete removes an object; one that is not there is no error.
+	// Delete removes an object, or what such a name stands for; one that is not there
+	// is no error.
 	Delete(ctx context.Context, name string) error
 }
 
@@ -46,8 +49,11 @@ func takeBack(ctx context.Context, to Sink, names []string) {
 // MaxNameBytes is the greatest length of the name of an object.
 const MaxNameBytes = 128
 
-// tempSuffix ends the name of a file that is on its way to be an object.
+// tempSuffix ends the name of what is on its way to be an object.
 const tempSuffix = ".tmp"
+
+// objectOf returns the name of the object that a name of a listing stands for.
+func objectOf(listed string) string { return strings.TrimSuffix(listed, tempSuffix) }
 
 // CheckName returns an integrity error for a name that is none of an object: one
 // that is empty, longer than MaxNameBytes, begins with anything but a letter or a

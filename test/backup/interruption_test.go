@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -98,6 +100,121 @@ func TestInterruptedBackupIsWholeOrNone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// cleaned deletes what a list names as unfinished, and returns the ids of that.
+func cleaned(t *testing.T, set backup.Store) (ids []string) {
+	t.Helper()
+	l, err := backup.List(ctx, set, backup.Options{})
+	require.NoError(t, err)
+	require.Empty(t, l.Damaged)
+	for _, name := range l.Unfinished {
+		id, _, _ := strings.Cut(name, ".")
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	for _, id := range ids {
+		require.NoError(t, backup.Delete(ctx, set, id, backup.Options{}))
+	}
+	l, err = backup.List(ctx, set, backup.Options{})
+	require.NoError(t, err)
+	require.Empty(t, l.Unfinished)
+	return ids
+}
+
+// requireOnlyFinished proves that a directory has no file but those of its finished
+// backups, and that the newest of them restores.
+func requireOnlyFinished(t *testing.T, disk *vfs.Mem, set backup.Store) {
+	t.Helper()
+	l, err := backup.List(ctx, set, backup.Options{})
+	require.NoError(t, err)
+	want := []string{}
+	for _, m := range l.Backups {
+		want = append(want, "backups/"+m.ID+".manifest")
+		for _, o := range m.Objects {
+			want = append(want, "backups/"+o.Name)
+		}
+	}
+	require.ElementsMatch(t, want, disk.Names())
+	require.NotEmpty(t, l.Backups)
+	db, report := restored(t, set, aedb.RestoreOptions{})
+	require.Equal(t, l.Backups[len(l.Backups)-1].Seq, report.Seq)
+	require.NoError(t, db.Close(ctx))
+}
+
+// A backup that is interrupted at any operation leaves finished ones as they were, and
+// of itself nothing that the list does not name and Delete does not take away.
+func TestInterruptedBackupIsNamedAndCanBeCleanedUp(t *testing.T) {
+	db := open(t, vfs.NewMem())
+	putMany(t, db, 40)
+	disk := vfs.NewMem()
+	set, err := backup.OpenDirectory(disk, "backups")
+	require.NoError(t, err)
+	base := full(t, db, set, aedb.BackupOptions{KeepLog: keepLog})
+	putMany(t, db, 40)
+	for name, take := range map[string]func(to backup.Sink) error{
+		"full": func(to backup.Sink) error {
+			_, err := db.BackupFull(ctx, to, aedb.BackupOptions{KeepLog: keepLog})
+			return err
+		},
+		"incremental": func(to backup.Sink) error {
+			_, err := db.BackupIncremental(ctx, to, base, aedb.BackupOptions{KeepLog: keepLog})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			named := 0
+			interrupted(t, disk, func(fsys *vfs.Mem) error {
+				to, err := backup.OpenDirectory(fsys, "backups")
+				if err != nil {
+					return err
+				}
+				return take(to)
+			}, func(t *testing.T, left *vfs.Mem, err error) {
+				from, openErr := backup.OpenDirectory(left, "backups")
+				require.NoError(t, openErr)
+				_, loadErr := backup.Load(ctx, from, base.ID, backup.Options{})
+				require.NoError(t, loadErr)
+				ids := cleaned(t, from)
+				if err == nil {
+					require.Empty(t, ids, "it was said to be there")
+				}
+				require.LessOrEqual(t, len(ids), 1)
+				require.NotContains(t, ids, base.ID)
+				named += len(ids)
+				requireOnlyFinished(t, left, from)
+			})
+			require.Positive(t, named)
+		})
+	}
+}
+
+// An interrupted deletion is repeated.
+func TestInterruptedDeletionOfABackupIsRepeated(t *testing.T) {
+	disk := vfs.NewMem()
+	set, err := backup.OpenDirectory(disk, "backups")
+	require.NoError(t, err)
+	_, c := chain(t, set, aedb.BackupOptions{})
+	id := c[2].ID
+	interrupted(t, disk, func(fsys *vfs.Mem) error {
+		from, err := backup.OpenDirectory(fsys, "backups")
+		if err != nil {
+			return err
+		}
+		return backup.Delete(ctx, from, id, backup.Options{})
+	}, func(t *testing.T, left *vfs.Mem, _ error) {
+		from, err := backup.OpenDirectory(left, "backups")
+		require.NoError(t, err)
+		if _, err := backup.Load(ctx, from, id, backup.Options{}); err == nil {
+			db, report := restored(t, from, aedb.RestoreOptions{})
+			require.Equal(t, c[2].Seq, report.Seq, "it is whole as long as it is there")
+			require.NoError(t, db.Close(ctx))
+			require.NoError(t, backup.Delete(ctx, from, id, backup.Options{}))
+		}
+		cleaned(t, from)
+		requireOnlyFinished(t, left, from)
+	})
 }
 
 func TestInterruptedRestoreIsWholeOrNone(t *testing.T) {
