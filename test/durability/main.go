@@ -1,7 +1,7 @@
 // Command durability measures what keeping a store durable costs: checkpoints of
-// small and of large changes, commits beside a checkpoint, the memory that the image
-// of the last checkpoint holds, and recovery as a store grows. It prints Markdown
-// tables for docs/performance.md.
+// small and of large changes, commits beside a checkpoint and beside backups, the
+// memory that the image of the last checkpoint holds, and recovery as a store grows and
+// with keys. It prints Markdown tables for docs/performance.md.
 //
 //	go run ./test/durability [-entries 1000000] [-most 3000000] [-tables NAMES] [-dir DIR]
 package main
@@ -26,7 +26,7 @@ import (
 func main() {
 	entries := flag.Int("entries", 1_000_000, "entries of the store")
 	most := flag.Int("most", 3_000_000, "entries of the largest store of the recoveries")
-	tables := flag.String("tables", "checkpoints,commits,recoveries", "which tables to make")
+	tables := flag.String("tables", "checkpoints,commits,backups,recoveries,keys", "which tables to make")
 	dir := flag.String("dir", os.TempDir(), "directory for the stores")
 	flag.Parse()
 	for _, table := range []struct {
@@ -35,7 +35,9 @@ func main() {
 	}{
 		{"checkpoints", func() error { return checkpoints(*dir, *entries) }},
 		{"commits", func() error { return latencies(*dir, *entries) }},
+		{"backups", func() error { return backups(*dir, *entries) }},
 		{"recoveries", func() error { return recoveries(*dir, *most) }},
+		{"keys", func() error { return protected(*dir, *entries) }},
 	} {
 		if !strings.Contains(*tables, table.name) {
 			continue
@@ -56,13 +58,13 @@ type store struct {
 }
 
 // create makes a store whose checkpoints come when they are asked for.
-func create(under string, mode aedb.Durability) (*store, error) {
+func create(under string, mode aedb.Durability, keys aedb.KeyConfig) (*store, error) {
 	dir, err := os.MkdirTemp(under, "durability-")
 	if err != nil {
 		return nil, err
 	}
 	s := &store{dir: dir, cfg: aedb.DefaultConfig(), rng: rand.New(rand.NewPCG(1, 2))}
-	s.cfg.Durability = mode
+	s.cfg.Durability, s.cfg.Keys = mode, keys
 	s.cfg.Checkpoint.WALBytes, s.cfg.Checkpoint.Interval, s.cfg.Checkpoint.OnClose = 0, 0, false
 	s.cfg.IdempotencyCommits, s.cfg.IdempotencyAge = 0, 0
 	s.cfg.Reads.HistoryCommits, s.cfg.Reads.HistoryBytes = 1, 1
@@ -159,7 +161,7 @@ func heap() int64 {
 
 // checkpoints measures checkpoints by the part of the entries that has changed.
 func checkpoints(under string, entries int) error {
-	s, err := create(under, aedb.OsBuffered)
+	s, err := create(under, aedb.OsBuffered, aedb.KeyConfig{})
 	if err != nil {
 		return err
 	}
