@@ -178,17 +178,24 @@ func Answer(epochs []*msgs.Epoch, durable uint64) {
 	}
 }
 
-func stages(admitted time.Time, p *msgs.Passage) msgs.StageTimes {
-	t := msgs.StageTimes{
-		Sequence: p.Sequenced.Sub(admitted),
-		Apply:    p.Applied.Sub(p.Sequenced),
-		Write:    p.Written.Sub(p.Applied),
+// stages returns the time between the moments of a passage. A busy stage takes the
+// end of one step for the beginning of the next, so it may date a message a little
+// before it came: no moment counts as earlier than the one before it.
+func stages(admitted time.Time, p *msgs.Passage) (t msgs.StageTimes) {
+	last := admitted
+	since := func(moment time.Time) time.Duration {
+		if !moment.After(last) {
+			return 0
+		}
+		took := moment.Sub(last)
+		last = moment
+		return took
 	}
-	last := p.Written
+	t.Sequence, t.Apply, t.Write = since(p.Sequenced), since(p.Applied), since(p.Written)
 	if !p.Synced.IsZero() {
-		t.Sync, last = p.Synced.Sub(p.Written), p.Synced
+		t.Sync = since(p.Synced)
 	}
-	t.Publish = p.Published.Sub(last)
+	t.Publish = since(p.Published)
 	return t
 }
 

@@ -292,3 +292,31 @@ func BenchmarkPublish(b *testing.B) {
 		heads.Publish(p.Step([]*msgs.Publication{synced(image.Seq(), e)}), history)
 	}
 }
+
+func TestAStageThatDatesAMessageTooEarlyTakesNoLessThanNoTime(t *testing.T) {
+	at := func(us int) time.Time { return time.Unix(1, int64(us)*1000) }
+	us := time.Microsecond
+	for name, c := range map[string]struct {
+		passage msgs.Passage
+		want    msgs.StageTimes
+	}{
+		"in order": {
+			msgs.Passage{Sequenced: at(1), Applied: at(3), Written: at(6), Synced: at(10), Published: at(15)},
+			msgs.StageTimes{Sequence: 1 * us, Apply: 2 * us, Write: 3 * us, Sync: 4 * us, Publish: 5 * us},
+		},
+		"without a sync": {
+			msgs.Passage{Sequenced: at(1), Applied: at(3), Written: at(6), Published: at(15)},
+			msgs.StageTimes{Sequence: 1 * us, Apply: 2 * us, Write: 3 * us, Publish: 9 * us},
+		},
+		"sequenced before it was admitted": {
+			msgs.Passage{Sequenced: at(-4), Applied: at(3), Written: at(6), Published: at(7)},
+			msgs.StageTimes{Apply: 3 * us, Write: 3 * us, Publish: 1 * us},
+		},
+		"applied before it was sequenced": {
+			msgs.Passage{Sequenced: at(5), Applied: at(3), Written: at(6), Published: at(7)},
+			msgs.StageTimes{Sequence: 5 * us, Write: 1 * us, Publish: 1 * us},
+		},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, c.want, stages(at(0), &c.passage)) })
+	}
+}
