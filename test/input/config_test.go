@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,6 +57,7 @@ func TestInvalidConfigNamesEveryBrokenKnob(t *testing.T) {
 		"Reads.HistoryBytes":       func(c *aedb.Config) { c.Reads.HistoryBytes = 0 },
 		"IdempotencyAge":           func(c *aedb.Config) { c.IdempotencyAge = -1 },
 		"SegmentBytes":             func(c *aedb.Config) { c.SegmentBytes = 0 },
+		"SegmentAge":               func(c *aedb.Config) { c.SegmentAge = 999 * time.Millisecond },
 		"DiskReserve":              func(c *aedb.Config) { c.DiskReserve = -1 },
 		"FollowInterval":           func(c *aedb.Config) { c.FollowInterval = -1 },
 		"UpdateRetries":            func(c *aedb.Config) { c.UpdateRetries = -1 },
