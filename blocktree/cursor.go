@@ -13,13 +13,11 @@ type Cursor struct {
 	tree  *Tree
 	leaf  *leaf // nil when on no entry
 	index int
-	// below is the leaf if all its keys are known to be below the bound that
-	// NextBelow was last asked about.
-	below *leaf
-	// fetched is how many entries of the leaf have been asked for ahead; see fetch.
-	fetched int
-	kept    byte // keeps what fetch reads from being left out
-	path    [maxHeight]step
+	// Entries of the leaf up to ready are below the end of the run; those up to asked
+	// have been asked of the memory, counted on into the leaf behind this one. See
+	// NextBelow.
+	ready, asked int
+	path         [maxHeight]step
 }
 
 // Cursor returns a cursor that is on no entry yet.
@@ -41,7 +39,8 @@ func (c *Cursor) Value() []byte {
 	if c.leaf == nil {
 		return nil
 	}
-	return c.leaf.entry(c.index).Value
+	_, value, _ := c.leaf.at(c.index)
+	return value
 }
 
 // Version returns the version of the entry.
@@ -49,15 +48,17 @@ func (c *Cursor) Version() uint64 {
 	if c.leaf == nil {
 		return 0
 	}
-	return c.leaf.entry(c.index).Version
+	_, _, version := c.leaf.at(c.index)
+	return version
 }
 
-// Entry returns all of the entry; the zero Entry if the cursor is on none.
-func (c *Cursor) Entry() Entry {
+// Entry returns all of the entry, under the same rules as Key; nil and 0 if the
+// cursor is on none.
+func (c *Cursor) Entry() (key, value []byte, version uint64) {
 	if c.leaf == nil {
-		return Entry{}
+		return nil, nil, 0
 	}
-	return c.leaf.entry(c.index)
+	return c.leaf.at(c.index)
 }
 
 // First moves to the lowest key and reports whether there is one.
@@ -90,41 +91,44 @@ func (c *Cursor) SeekLT(key []byte) bool {
 	return c.stepTo(i - 1)
 }
 
-// Next moves to the entry after this one and reports whether there is one.
-func (c *Cursor) Next() bool {
-	if !c.stepTo(c.index + 1) {
-		return false
-	}
-	if c.index >= c.fetched {
-		c.fetch()
-	}
-	return true
-}
+// Next moves to the entry after this one and reports whether there is one. It is
+// NextBelow without an end.
+func (c *Cursor) Next() bool { return c.NextBelow(nil) }
 
 // NextBelow moves to the entry after this one and reports whether there is one
 // and its key is below end; nil stands for no end. A run of calls must give one
-// end; seeking begins another run.
+// end; seeking, or a step back, begins another run.
 func (c *Cursor) NextBelow(end []byte) bool {
-	if !c.Next() {
+	if c.index+1 < c.ready {
+		c.index++
+		return true
+	}
+	return c.proceed(end)
+}
+
+// proceed is NextBelow where the next entry is not ready.
+func (c *Cursor) proceed(end []byte) bool {
+	if !c.advance() {
 		return false
 	}
-	if end == nil || c.below == c.leaf {
-		return true
+	l := c.leaf
+	c.ready = min(c.index+stretch, int(l.count))
+	if end != nil && bytes.Compare(l.key(c.ready-1), end) >= 0 {
+		c.ready, _ = l.search(end)
 	}
-	if bytes.Compare(c.leaf.key(int(c.leaf.count)-1), end) < 0 {
-		c.below = c.leaf
-		return true
-	}
-	return bytes.Compare(c.Key(), end) < 0
+	return c.index < c.ready
 }
 
 // Prev moves to the entry before this one and reports whether there is one.
-func (c *Cursor) Prev() bool { return c.stepTo(c.index - 1) }
+func (c *Cursor) Prev() bool {
+	c.ready, c.asked = 0, 0
+	return c.stepTo(c.index - 1)
+}
 
 // find enters the leaf that may hold key and returns the index there of the first
 // entry not below key, and whether it is key.
 func (c *Cursor) find(key []byte) (int, bool) {
-	if c.leaf, c.below, c.fetched = nil, nil, 0; c.tree.root == nil {
+	if c.leaf, c.ready, c.asked = nil, 0, 0; c.tree.root == nil {
 		return 0, false
 	}
 	at := c.tree.root
@@ -133,6 +137,7 @@ func (c *Cursor) find(key []byte) (int, bool) {
 		i := n.search(key)
 		c.path[level] = step{n, i}
 		at = n.children[i]
+		prefetchBlock(at)
 	}
 	c.leaf = (*leaf)(at)
 	return c.leaf.search(key)
@@ -168,7 +173,7 @@ func (c *Cursor) neighbour(by int) bool {
 }
 
 func (c *Cursor) end(last bool) bool {
-	if c.leaf, c.below, c.fetched = nil, nil, 0; c.tree.root == nil {
+	if c.leaf, c.ready, c.asked = nil, 0, 0; c.tree.root == nil {
 		return false
 	}
 	return c.enter(0, c.tree.root, last)
@@ -185,36 +190,9 @@ func (c *Cursor) enter(level int, at child, last bool) bool {
 		c.path[level] = step{n, i}
 		at = n.children[i]
 	}
-	c.leaf, c.index, c.fetched = (*leaf)(at), 0, 0
+	c.leaf, c.index, c.ready = (*leaf)(at), 0, 0
 	if last {
 		c.index = int(c.leaf.count) - 1
 	}
 	return true
-}
-
-const (
-	// fetchAhead is how many entries fetch asks for.
-	fetchAhead = 16
-	// cacheLine is the unit in which memory comes, in bytes.
-	cacheLine = 64
-)
-
-// fetch asks the memory for the next entries of the leaf: the first line of each,
-// then the second and the last. They lie scattered over the buffer, and a visit of
-// one after the other would wait for each; asked for in one go, they are waited
-// for together. It reads nothing between the entries, where others may write.
-func (c *Cursor) fetch() {
-	l := c.leaf
-	end := min(c.index+fetchAhead, int(l.count))
-	var sum byte
-	for _, offset := range l.offsets[c.index:end] {
-		sum += l.buf[offset]
-	}
-	for _, offset := range l.offsets[c.index:end] {
-		p := l.buf[offset:]
-		_, to, _ := entryTail(p)
-		sum += p[min(cacheLine, to-1)] + p[to-1]
-	}
-	c.kept += sum // so that the reads are not left out
-	c.fetched = end
 }

@@ -90,13 +90,19 @@ func (l *leaf) key(i int) []byte { return entryKey(l.raw(i)) }
 
 // entry decodes entry i.
 func (l *leaf) entry(i int) Entry {
+	key, value, version := l.at(i)
+	return Entry{key, value, version}
+}
+
+// at is entry, in parts that stay in registers.
+func (l *leaf) at(i int) (key, value []byte, version uint64) {
 	p := l.raw(i)
 	from, to, large := entryTail(p)
-	e := Entry{Key: entryKey(p), Value: p[from:to:to], Version: entryVersion(p)}
+	value = p[from:to:to]
 	if large {
-		e.Value = l.large.get(binary.LittleEndian.Uint16(e.Value))
+		value = l.large.get(binary.LittleEndian.Uint16(value))
 	}
-	return e
+	return entryKey(p), value, entryVersion(p)
 }
 
 // size returns the bytes that entry i takes.
@@ -119,18 +125,51 @@ func (l *leaf) largeRef(i int) (uint16, bool) {
 // search returns the index of the first entry whose key is not below key, and
 // whether it is key itself. The leaf is not empty.
 func (l *leaf) search(key []byte) (int, bool) {
+	return l.searchFrom(l.near(key), key)
+}
+
+// firstPrint returns the index of the first entry whose print is not below print.
+func (l *leaf) firstPrint(print uint16) int {
+	i := 0
+	for size := int(l.count); size > 0; {
+		half := (size + 1) >> 1
+		i += half & ifLess(int64(l.prints[i+half-1]), int64(print))
+		size -= half
+	}
+	return i
+}
+
+// near returns the index of the first entry whose print is not below that of key,
+// which is where key is found if it shares the prefix of the leaf. It looks at the
+// directory alone.
+func (l *leaf) near(key []byte) int {
+	if len(key) < int(l.prefix) {
+		return 0
+	}
+	return l.firstPrint(fingerprint(key[l.prefix:]))
+}
+
+// searchFrom completes a search for key that near has begun.
+func (l *leaf) searchFrom(low int, key []byte) (int, bool) {
 	count, prefix := int(l.count), int(l.prefix)
-	if len(key) < prefix {
-		return l.searchOutside(key)
+	// The entry there is the one in most cases, also for the beginning of a range.
+	// And any entry tells whether key shares the prefix.
+	nearest := l.key(min(low, count-1))
+	order := bytes.Compare(nearest, key)
+	switch {
+	case order == 0:
+		return low, true
+	case len(key) < prefix || string(key[:prefix]) != string(nearest[:prefix]):
+		// Then key lies before or after all entries.
+		if order > 0 {
+			return 0, false
+		}
+		return count, false
+	case order > 0 || low == count:
+		return low, false
 	}
 	print := fingerprint(key[prefix:])
-	low := l.firstPrint(print)
-	// Any entry tells whether key shares the prefix; the one at the position found
-	// is the one whose memory is needed next in any case.
-	nearest := l.key(min(low, count-1))
-	if !bytes.Equal(key[:prefix], nearest[:prefix]) {
-		return l.searchOutside(key)
-	}
+	low++
 	high := low
 	for high < count && l.prints[high] == print {
 		high++
@@ -149,33 +188,15 @@ func (l *leaf) search(key []byte) (int, bool) {
 	return low, false
 }
 
-// firstPrint returns the index of the first entry whose print is not below print.
-func (l *leaf) firstPrint(print uint16) int {
-	i := 0
-	for size := int(l.count); size > 0; {
-		half := (size + 1) >> 1
-		i += half & ifLess(int64(l.prints[i+half-1]), int64(print))
-		size -= half
+// countBelow returns the number of entries whose keys are below end; nil stands for
+// no end.
+func (l *leaf) countBelow(end []byte) int {
+	last := int(l.count) - 1
+	if end == nil || bytes.Compare(l.key(last), end) < 0 {
+		return last + 1
 	}
+	i, _ := l.search(end)
 	return i
-}
-
-// near returns the index of an entry that the search for key is going to read. The
-// leaf is not empty.
-func (l *leaf) near(key []byte) int {
-	if len(key) < int(l.prefix) {
-		return 0
-	}
-	return min(l.firstPrint(fingerprint(key[l.prefix:])), int(l.count)-1)
-}
-
-// searchOutside is search for a key that does not share the prefix and therefore
-// lies before or after all entries.
-func (l *leaf) searchOutside(key []byte) (int, bool) {
-	if bytes.Compare(key, l.key(0)) < 0 {
-		return 0, false
-	}
-	return int(l.count), false
 }
 
 // fingerprint returns the first two bytes of rest as a number, with zeros for

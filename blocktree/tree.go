@@ -56,8 +56,8 @@ func (t *Tree) Get(key []byte) (value []byte, version uint64, ok bool) {
 	if !ok {
 		return nil, 0, false
 	}
-	e := l.entry(i)
-	return e.Value, e.Version, true
+	_, value, version = l.at(i)
+	return value, version, true
 }
 
 // leafOf returns the leaf that holds key if any does. The tree is not empty.
@@ -66,6 +66,7 @@ func (t *Tree) leafOf(key []byte) *leaf {
 	for range t.height {
 		n := (*node)(c)
 		c = n.children[n.search(key)]
+		prefetchBlock(c)
 	}
 	return (*leaf)(c)
 }

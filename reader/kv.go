@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"iter"
-	"slices"
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
@@ -44,16 +43,11 @@ func GetKV(src Source, rec Recorder, scope *catalog.Scope, key []byte) (Entry, b
 	if !ok {
 		return Entry{}, false, nil
 	}
-	e, err := newEntry(key, raw, version)
-	return e, err == nil, err
-}
-
-func newEntry(key, raw []byte, version uint64) (Entry, error) {
 	created, payload, err := record.SplitKV(raw)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, false, err
 	}
-	return Entry{Key: key, Value: slices.Clip(payload), Version: version, Created: created}, nil
+	return Entry{key, payload, version, created}, true, nil
 }
 
 // Range is the part of a key-value space that a scan visits. The zero Range is
@@ -125,16 +119,16 @@ func scanKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope,
 	}
 	managed := keys.meets(counters, countersEnd)
 	for n := 0; s.next(); {
-		at := s.cursor.Entry()
-		if managed && bytes.HasPrefix(at.Key, counters) {
+		key, raw, version := s.cursor.Entry()
+		if managed && bytes.HasPrefix(key, counters) {
 			continue
 		}
 		n++
-		e, err := newEntry(slices.Clip(at.Key), at.Value, at.Version)
+		created, payload, err := record.SplitKV(raw)
 		if r.KeysOnly {
-			e.Value = nil
+			payload = nil
 		}
-		if err != nil || !yield(e, nil) || n == r.Limit {
+		if err != nil || !yield(Entry{key, payload, version, created}, nil) || n == r.Limit {
 			s.stop()
 			return err
 		}
