@@ -80,6 +80,7 @@ type execution struct {
 	plan
 	scan scan
 	view view
+	rows *lookups // of a path through an index that does not cover the query
 	// arena is room for output rows, what is left of that for arenaRows.
 	arena     value.Row
 	arenaRows int
@@ -97,8 +98,11 @@ type execution struct {
 // begin makes the plan ready to be run.
 func (x *execution) begin(ctx context.Context, src Source, rec Recorder) {
 	x.view = view{row: record.Row{Table: x.table}, index: x.path.index, covered: x.path.covered}
-	if x.view.index != nil && !x.view.covered {
-		x.view.rows = src.Cursor(x.table.ID)
+	if x.path.index != nil && !x.path.covered {
+		x.rows = &lookups{src: src, left: math.MaxInt}
+		if x.take >= 0 && x.path.rest == nil && !x.path.sort {
+			x.rows.left = x.take
+		}
 	}
 	s := &x.scan
 	s.ctx, s.rec, s.space = ctx, rec, spaceOf(x.table, x.path.index)
@@ -117,18 +121,14 @@ func (x *execution) begin(ctx context.Context, src Source, rec Recorder) {
 // If the path enforces the whole condition those are passed over without
 // reading them. Whoever wants no more rows must stop the scan.
 func (x *execution) next(skip int) bool {
-	for x.scan.next() {
-		if x.skipped < skip && x.column == nil {
-			x.skipped++
-			continue
-		}
+	for x.visit(skip) {
 		if x.examined >= x.bound {
 			x.scan.stop()
 			x.err = boundExceeded("examined rows", x.boundName, int64(x.examined)+1, int64(x.bound))
 			return false
 		}
 		x.examined++
-		if x.err = x.view.load(x.scan.rec, &x.scan.cursor); x.err != nil {
+		if x.err = x.load(); x.err != nil {
 			x.scan.stop()
 			return false
 		}
@@ -143,6 +143,41 @@ func (x *execution) next(skip int) bool {
 	}
 	x.err = x.scan.err
 	return false
+}
+
+// visit goes to the next entry of the path, and reports whether there is one.
+func (x *execution) visit(skip int) bool {
+	if x.rows != nil && x.rows.next() {
+		return true
+	}
+	for x.scan.next() {
+		if x.skipped < skip && x.column == nil {
+			x.skipped++
+			continue
+		}
+		if x.rows != nil {
+			x.rows.gather(x.path.index, x.table.ID, &x.scan)
+		}
+		return true
+	}
+	return false
+}
+
+// load moves the view to the entry that was visited.
+func (x *execution) load() error {
+	switch c := &x.scan.cursor; {
+	case x.rows != nil:
+		return x.rows.load(&x.view, x.scan.rec)
+	case x.path.index == nil:
+		key, data, _ := c.Entry()
+		x.view.set(key, key, data)
+		return nil
+	default:
+		entry := c.Key()
+		rowKey, err := record.IndexedRowKey(x.path.index, entry, c.Value())
+		x.view.set(entry, rowKey, nil)
+		return err
+	}
 }
 
 // Rows are cut from arenas of twice as many rows each, so that few rows cost
@@ -199,7 +234,7 @@ func (x *execution) page(result *Result) (last []byte, err error) {
 		}
 		result.Rows = append(result.Rows, x.project(x.take-len(result.Rows)))
 		if len(result.Rows) == x.take {
-			last = x.scan.cursor.Key()
+			last = x.view.entry
 			if x.bound < math.MaxInt {
 				x.bound++ // the row that tells whether there are more
 			}

@@ -1,12 +1,9 @@
 package reader
 
 import (
-	"bytes"
 	"slices"
 
-	"github.com/empyrealapp/aedb-go/blocktree"
 	"github.com/empyrealapp/aedb-go/catalog"
-	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/record"
 	"github.com/empyrealapp/aedb-go/value"
 )
@@ -44,34 +41,11 @@ type view struct {
 	// for. The row is not fetched then.
 	covered bool
 	entry   []byte
-	// rows is where the rows of an index's entries are looked up.
-	rows blocktree.Cursor
 }
 
-// load moves the view to the entry of a path.
-func (v *view) load(rec Recorder, c *blocktree.Cursor) error {
-	if v.index == nil {
-		v.row.Key, v.row.Data = c.Key(), c.Value()
-		return nil
-	}
-	v.entry = c.Key()
-	rowKey, err := record.IndexedRowKey(v.index, v.entry, c.Value())
-	if err != nil {
-		return err
-	}
-	v.row.Key = rowKey
-	if v.covered {
-		return nil
-	}
-	if rec != nil {
-		rec.Point(v.row.Table.ID, rowKey)
-	}
-	if !v.rows.SeekGE(rowKey) || !bytes.Equal(v.rows.Key(), rowKey) {
-		return errs.New(errs.CodeIntegrity, "index %q of table %s points to a row that does not exist",
-			v.index.Name, v.row.Table).On(v.index.Name)
-	}
-	v.row.Data = v.rows.Value()
-	return nil
+// set moves the view to an entry of the path. The row of an index's entry is data.
+func (v *view) set(entry, rowKey, data []byte) {
+	v.entry, v.row.Key, v.row.Data = entry, rowKey, data
 }
 
 // column returns the value of the column at a position.

@@ -64,7 +64,7 @@ type way struct {
 func (s *scan) next() bool {
 	for {
 		if s.visited++; s.visited%checkEvery == 1 && s.ctx.Err() != nil {
-			s.err, s.entered = errs.FromContext(s.ctx, "reading"), false
+			s.err, s.entered, s.begun = errs.FromContext(s.ctx, "reading"), false, len(s.ranges)
 			return false
 		}
 		if s.entered && s.step() {

@@ -11,6 +11,9 @@ type Source interface {
 	Seq() uint64
 	Catalog() *catalog.Catalog
 	Get(space catalog.SpaceID, key []byte) (val []byte, version uint64, ok bool)
+	// GetMany sets found to the entries under keys. The Value of one that is not
+	// there, and of no other, is nil.
+	GetMany(space catalog.SpaceID, keys [][]byte, found []blocktree.Entry)
 	Cursor(space catalog.SpaceID) blocktree.Cursor
 	Len(space catalog.SpaceID) int
 }

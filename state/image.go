@@ -52,6 +52,11 @@ func (i *Image) Get(space catalog.SpaceID, key []byte) (val []byte, version uint
 	return i.tree(space).Get(key)
 }
 
+// GetMany looks up many keys, as blocktree.Tree.GetMany does.
+func (i *Image) GetMany(space catalog.SpaceID, keys [][]byte, found []blocktree.Entry) {
+	i.tree(space).GetMany(keys, found)
+}
+
 // Cursor returns a cursor over a space.
 func (i *Image) Cursor(space catalog.SpaceID) blocktree.Cursor { return i.tree(space).Cursor() }
 

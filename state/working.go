@@ -88,6 +88,11 @@ func (w *Working) Get(space catalog.SpaceID, key []byte) (val []byte, version ui
 	return w.tree(space).Get(key)
 }
 
+// GetMany looks up many keys, as blocktree.Tree.GetMany does.
+func (w *Working) GetMany(space catalog.SpaceID, keys [][]byte, found []blocktree.Entry) {
+	w.tree(space).GetMany(keys, found)
+}
+
 // Cursor returns a cursor over a space, valid until the next write.
 func (w *Working) Cursor(space catalog.SpaceID) blocktree.Cursor { return w.tree(space).Cursor() }
 
