@@ -1,6 +1,8 @@
 package blocktree
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"unsafe"
 )
@@ -21,9 +23,10 @@ type child unsafe.Pointer
 // i+1; the first child has no lower bound of its own.
 type node struct {
 	owner  uint64 // generation of the tree that may change it
-	count  int32  // children
 	prefix string // that all separators share
+	start  uint64 // its first eight bytes as a number, padded with zeros
 	seps   *separators
+	count  int32 // children
 	// heads are the four bytes of each separator that follow the prefix, padded
 	// with zeros: most searches need nothing else.
 	heads    [fanout]uint32
@@ -37,14 +40,14 @@ type separators [fanout]string
 
 // search returns the child that holds key if any does.
 func (n *node) search(key []byte) int {
-	if p := len(n.prefix); p > 0 {
-		if len(key) < p || string(key[:p]) != n.prefix {
-			if string(key) < n.prefix {
-				return 0
-			}
+	if n.prefix != "" {
+		switch order := n.comparePrefix(key); {
+		case order < 0:
+			return 0
+		case order > 0:
 			return int(n.count) - 1
 		}
-		key = key[p:]
+		key = key[len(n.prefix):]
 	}
 	want := head(key)
 	i := 0 // the last child whose head is not above want, or the first child
@@ -63,6 +66,20 @@ func (n *node) search(key []byte) int {
 // that depends on what it finds is a branch that nothing can predict. Neither is
 // so large that their difference overflows.
 func ifLess(a, b int64) int { return int((a - b) >> 63) }
+
+// comparePrefix orders key against the keys that begin with the prefix, which there
+// is. Mostly the node alone tells.
+func (n *node) comparePrefix(key []byte) int {
+	p := len(n.prefix)
+	if len(key) >= 8 {
+		unused := 64 - 8*min(p, 8)
+		got, want := binary.BigEndian.Uint64(key)>>unused, n.start>>unused
+		if got != want || p <= 8 {
+			return cmp.Compare(got, want)
+		}
+	}
+	return bytes.Compare(key[:min(p, len(key))], bytesOf(n.prefix))
+}
 
 // head returns the first four bytes of rest as a number, with zeros for missing
 // ones.
@@ -114,10 +131,16 @@ func (n *node) setSeparators(seps *separators) {
 		first := seps[1]
 		n.prefix = first[:commonPrefix(first, seps[n.count-1])]
 	}
+	var start [8]byte
+	copy(start[:], n.prefix)
+	n.start = binary.BigEndian.Uint64(start[:])
 	for i := 1; i < int(n.count); i++ {
-		n.heads[i] = head(unsafe.Slice(unsafe.StringData(seps[i]), len(seps[i]))[len(n.prefix):])
+		n.heads[i] = head(bytesOf(seps[i])[len(n.prefix):])
 	}
 }
+
+// bytesOf returns the bytes of a separator, which nobody changes.
+func bytesOf(sep string) []byte { return unsafe.Slice(unsafe.StringData(sep), len(sep)) }
 
 // split moves the children from place i on, at least one, to a new node, and
 // returns it with the separator before it.

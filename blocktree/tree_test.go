@@ -103,6 +103,7 @@ func requireInvariants(t require.TestingT, tree *Tree) {
 				if i > 0 {
 					from = n.seps[i]
 					require.True(t, strings.HasPrefix(from, n.prefix))
+					require.Equal(t, binary.BigEndian.Uint64(append([]byte(n.prefix), make([]byte, 8)...)), n.start)
 					require.Equal(t, head([]byte(from[len(n.prefix):])), n.heads[i])
 				}
 				if i+1 < int(n.count) {
