@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"math"
+	"sync"
 
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
@@ -21,7 +22,8 @@ import (
 //   - scan_bound_exceeded, materialization_budget_exceeded: an option's bound;
 //   - canceled, timeout: the context ended.
 func Query(ctx context.Context, src Source, rec Recorder, req Request) (Result, error) {
-	x := new(execution)
+	x := newExecution()
+	defer x.release()
 	if err := x.plan.make(src, &req, true); err != nil {
 		return Result{}, err
 	}
@@ -63,7 +65,8 @@ func Stream(ctx context.Context, src Source, rec Recorder, req Request) iter.Seq
 }
 
 func stream(ctx context.Context, src Source, rec Recorder, req *Request, yield func(value.Row, error) bool) error {
-	x := new(execution)
+	x := newExecution()
+	defer x.release()
 	if err := x.plan.make(src, req, false); err != nil || x.take == 0 {
 		return err
 	}
@@ -80,7 +83,10 @@ type execution struct {
 	plan
 	scan scan
 	view view
-	rows *lookups // of a path through an index that does not cover the query
+	// rows are looked up if the path is through an index that does not cover the
+	// query: then behind is set.
+	rows   lookups
+	behind bool
 	// arena is room for output rows, what is left of that for arenaRows.
 	arena     value.Row
 	arenaRows int
@@ -95,11 +101,22 @@ type execution struct {
 	err    error
 }
 
+// executions are at rest, and empty. One is a few KiB, more than most answers.
+var executions = sync.Pool{New: func() any { return new(execution) }}
+
+func newExecution() *execution { return executions.Get().(*execution) }
+
+// release lets go of everything. Nothing that was handed out is part of it.
+func (x *execution) release() {
+	*x = execution{}
+	executions.Put(x)
+}
+
 // begin makes the plan ready to be run.
 func (x *execution) begin(ctx context.Context, src Source, rec Recorder) {
 	x.view = view{row: record.Row{Table: x.table}, index: x.path.index, covered: x.path.covered}
-	if x.path.index != nil && !x.path.covered {
-		x.rows = &lookups{src: src, left: math.MaxInt}
+	if x.behind = x.path.index != nil && !x.path.covered; x.behind {
+		x.rows.src, x.rows.left = src, math.MaxInt
 		if x.take >= 0 && x.path.rest == nil && !x.path.sort {
 			x.rows.left = x.take
 		}
@@ -147,7 +164,7 @@ func (x *execution) next(skip int) bool {
 
 // visit goes to the next entry of the path, and reports whether there is one.
 func (x *execution) visit(skip int) bool {
-	if x.rows != nil && x.rows.next() {
+	if x.behind && x.rows.next() {
 		return true
 	}
 	for x.scan.next() {
@@ -155,7 +172,7 @@ func (x *execution) visit(skip int) bool {
 			x.skipped++
 			continue
 		}
-		if x.rows != nil {
+		if x.behind {
 			x.rows.gather(x.path.index, x.table.ID, &x.scan)
 		}
 		return true
@@ -166,7 +183,7 @@ func (x *execution) visit(skip int) bool {
 // load moves the view to the entry that was visited.
 func (x *execution) load() error {
 	switch c := &x.scan.cursor; {
-	case x.rows != nil:
+	case x.behind:
 		return x.rows.load(&x.view, x.scan.rec)
 	case x.path.index == nil:
 		key, data, _ := c.Entry()
@@ -194,6 +211,9 @@ func (x *execution) project(most int) value.Row {
 	if len(x.arena) < n {
 		if x.arenaRows == 0 {
 			x.arenaRows = min(int(x.path.visits), firstArena)
+			if x.behind {
+				x.arenaRows = min(x.arenaRows, x.rows.n-x.rows.at)
+			}
 		} else {
 			x.arenaRows = min(2*x.arenaRows, lastArena)
 		}
