@@ -1,6 +1,7 @@
 package value
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"strings"
 	"unsafe"
@@ -100,14 +101,32 @@ func loadCell(kind Kind, raw []byte) Value {
 	return v
 }
 
-// borrowCell is loadCell, except that Text, Json and Blob share the memory of
-// raw, which must never change.
-func borrowCell(kind Kind, raw []byte) Value {
+// borrowCell returns the value of the kind whose stored form are the first n bytes
+// of content, and false if there is none. Text, Json and Blob share the memory of
+// content, which must never change.
+func borrowCell(kind Kind, content []byte, n int) (Value, bool) {
 	switch kind {
 	case KindText, KindJSON, KindBlob:
-		return Value{kind: kind, str: unsafe.String(unsafe.SliceData(raw), len(raw))}
+		return Value{kind: kind, str: unsafe.String(unsafe.SliceData(content), n)}, true
+	case KindU64, KindInteger, KindTimestamp:
+		if n == 0 || n > 8 || len(content) < 8 {
+			break
+		}
+		// In one go, whatever follows in the row.
+		num := binary.LittleEndian.Uint64(content) << (64 - 8*n) >> (64 - 8*n)
+		if num>>(8*n-8) == 0 {
+			return Value{}, false
+		}
+		if kind != KindU64 {
+			num = num>>1 ^ -(num & 1)
+		}
+		return Value{kind: kind, num: num}, true
 	}
-	return loadCell(kind, raw)
+	raw := content[:n]
+	if !validCell(kind, raw) {
+		return Value{}, false
+	}
+	return loadCell(kind, raw), true
 }
 
 // cellNumber maps the number of a value to one that is small, in the sense of

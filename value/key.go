@@ -140,6 +140,15 @@ func DecodeKey(b []byte) (v Value, rest []byte, err error) {
 // where its bytes are those of the value. It is for keys whose bytes never
 // change, and keeps them alive.
 func BorrowKey(b []byte) (v Value, rest []byte, err error) {
+	// What most keys are made of comes first.
+	if len(b) > 8 {
+		switch kind := Kind(b[0] - keyTagOffset); kind {
+		case KindInteger, KindTimestamp:
+			return Value{kind: kind, num: binary.BigEndian.Uint64(b[1:]) ^ signBit}, b[9:], nil
+		case KindU64:
+			return Value{kind: kind, num: binary.BigEndian.Uint64(b[1:])}, b[9:], nil
+		}
+	}
 	e, err := scanKey(b)
 	if err != nil {
 		return Value{}, nil, err
@@ -169,6 +178,12 @@ func DecodeKeyRow(b []byte, n int) (row Row, rest []byte, err error) {
 // SkipKey returns the bytes after the first element of b. It accepts what
 // DecodeKey accepts and does not allocate, except for an error.
 func SkipKey(b []byte) (rest []byte, err error) {
+	if len(b) > 8 { // what most keys are made of comes first
+		switch Kind(b[0] - keyTagOffset) {
+		case KindU64, KindInteger, KindTimestamp:
+			return b[9:], nil
+		}
+	}
 	e, err := scanKey(b)
 	if err != nil {
 		return nil, err

@@ -144,25 +144,37 @@ func (r EncodedRow) Cells(dst []Cell) ([]Cell, error) {
 // directory reads as one without cells.
 func (r EncodedRow) Open() OpenRow {
 	d, _ := r.directory()
-	return OpenRow{d}
+	return OpenRow{directory: d}
 }
 
-// OpenRow is an EncodedRow whose directory has been found.
-type OpenRow struct{ directory directory }
+// OpenRow is an EncodedRow whose directory has been found. It remembers where it is:
+// columns that are asked for in the order of their ids are found at once.
+type OpenRow struct {
+	directory
+	next  int // the entry behind the last that was read
+	start int // where its cell begins
+}
 
 // Borrow returns the value of one column, as EncodedRow.Column does, but Text,
 // Json and Blob share the memory of the row: it is for rows whose bytes never
 // change, and it keeps them alive.
 func (r *OpenRow) Borrow(id ColumnID) (Value, bool) {
-	i, ok := r.directory.find(id)
-	if !ok {
+	i, start := r.next, r.start
+	if i >= r.n || r.id(i) != id {
+		var ok bool
+		if i, ok = r.find(id); !ok {
+			return Value{}, false
+		}
+		if start = 0; i > 0 {
+			_, start = r.end(i - 1)
+		}
+	}
+	kind, end := r.end(i)
+	if start > end || end > len(r.content) {
 		return Value{}, false
 	}
-	kind, raw, ok := r.directory.cell(i)
-	if !ok || !validCell(kind, raw) {
-		return Value{}, false
-	}
-	return borrowCell(kind, raw), true
+	r.next, r.start = i+1, end
+	return borrowCell(kind, r.content[start:], end-start)
 }
 
 // Validate checks that the row is what AppendRow writes for its cells, to the
