@@ -105,18 +105,12 @@ func (kv KV) GetMany(ctx context.Context, keys [][]byte, opts ...ReadOption) ([]
 	if scope == nil {
 		return out, nil
 	}
-	for i, key := range keys {
-		if i%1024 == 1023 && ctx.Err() != nil {
-			return nil, errs.FromContext(ctx, "while reading many keys")
-		}
-		e, ok, err := reader.GetKV(src.Source, v.recorder, scope, key)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			e = e.Clone()
-			out[i] = &e
-		}
+	err = reader.GetManyKV(ctx, src.Source, v.recorder, scope, keys, func(i int, e Entry) {
+		e = e.Clone()
+		out[i] = &e
+	})
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }

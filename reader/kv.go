@@ -5,6 +5,7 @@ import (
 	"context"
 	"iter"
 
+	"github.com/empyrealapp/aedb-go/blocktree"
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/record"
@@ -48,6 +49,37 @@ func GetKV(src Source, rec Recorder, scope *catalog.Scope, key []byte) (Entry, b
 		return Entry{}, false, err
 	}
 	return Entry{key, payload, version, created}, true, nil
+}
+
+// GetManyKV calls visit with the entry under each of some keys of the scope that is
+// there, and its index among the keys. Entries are those of GetKV. It looks at the
+// context every few keys.
+func GetManyKV(ctx context.Context, src Source, rec Recorder, scope *catalog.Scope, keys [][]byte, visit func(i int, e Entry)) error {
+	var found [lookupsAtOnce]blocktree.Entry
+	for first := 0; first < len(keys); first += lookupsAtOnce {
+		if ctx.Err() != nil {
+			return errs.FromContext(ctx, "while reading many keys")
+		}
+		some := keys[first:min(first+lookupsAtOnce, len(keys))]
+		if rec != nil {
+			for _, key := range some {
+				rec.Point(scope.ID, key)
+			}
+		}
+		src.GetMany(scope.ID, some, found[:len(some)])
+		for i := range some {
+			at := &found[i]
+			if at.Value == nil {
+				continue
+			}
+			created, payload, err := record.SplitKV(at.Value)
+			if err != nil {
+				return err
+			}
+			visit(first+i, Entry{at.Key, payload, at.Version, created})
+		}
+	}
+	return nil
 }
 
 // Range is the part of a key-value space that a scan visits. The zero Range is

@@ -48,6 +48,29 @@ func TestGetKVReturnsTheEntryOrNothing(t *testing.T) {
 	require.Len(t, f.points, 2, "an absent key was read too")
 }
 
+func TestManyEntriesAreReadAsOneIs(t *testing.T) {
+	img, scope := keys(50)
+	var wanted [][]byte
+	for i := range 60 { // some are not there, some are asked for twice
+		wanted = append(wanted, fmt.Appendf(nil, "k%03d", i*7%60))
+	}
+	var f footprint
+	got := map[int]Entry{}
+	require.NoError(t, GetManyKV(context.Background(), img, &f, scope, wanted, func(i int, e Entry) { got[i] = e }))
+	require.Len(t, f.points, len(wanted))
+	for i, key := range wanted {
+		e, ok, err := GetKV(img, nil, scope, key)
+		require.NoError(t, err)
+		other, found := got[i]
+		require.Equal(t, ok, found)
+		require.Equal(t, e, other)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := GetManyKV(ctx, img, nil, scope, wanted, func(int, Entry) { t.Error("an entry of a canceled read") })
+	require.ErrorIs(t, err, errs.ErrCanceled)
+}
+
 func TestScanKVHonoursBoundsPrefixOrderAndLimit(t *testing.T) {
 	src, scope := keys(30)
 	b := func(s string) []byte { return []byte(s) }
