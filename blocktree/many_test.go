@@ -13,7 +13,7 @@ func TestManyAreFoundAsOneIs(t *testing.T) {
 		tree, m, random := New(), model{}, drawSource(t)
 		random.fill(tree, m, random.IntN(1500))
 		for _, tree := range []*Tree{tree, tree.Snapshot()} {
-			keys := make([][]byte, random.IntN(3*together))
+			keys := make([][]byte, random.IntN(3*abreast))
 			for i := range keys {
 				keys[i] = random.key() // some twice, some not there
 			}

@@ -31,7 +31,7 @@ func (w *Working) Fetch() {
 	for i := range w.expected {
 		e := &w.expected[i]
 		if len(e.keys) >= fewest {
-			w.fetched += w.tree(e.space).Touch(e.keys)
+			w.tree(e.space).Touch(e.keys)
 		}
 		clear(e.keys)
 		e.keys = e.keys[:0]

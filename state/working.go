@@ -38,7 +38,6 @@ type Working struct {
 	arena []byte // of the values in priors
 
 	expected []expected // and not fetched yet
-	fetched  byte       // keeps reads that serve the cache from being left out
 }
 
 const (
