@@ -188,17 +188,6 @@ func (l *leaf) searchFrom(low int, key []byte) (int, bool) {
 	return low, false
 }
 
-// countBelow returns the number of entries whose keys are below end; nil stands for
-// no end.
-func (l *leaf) countBelow(end []byte) int {
-	last := int(l.count) - 1
-	if end == nil || bytes.Compare(l.key(last), end) < 0 {
-		return last + 1
-	}
-	i, _ := l.search(end)
-	return i
-}
-
 // fingerprint returns the first two bytes of rest as a number, with zeros for
 // missing ones.
 func fingerprint(rest []byte) uint16 {
