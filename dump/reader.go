@@ -212,7 +212,7 @@ func (l *lines) next() ([]byte, error) {
 			return nil, errCutShort
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, errs.Wrap(cmp.Or(errs.CodeOf(err), errs.CodeIO), err, "read the dump")
-		case len(l.line) > MaxLineBytes:
+		case int64(len(l.line)) > MaxLineBytes:
 			return nil, errs.Exceeded("line", "max_line_bytes", int64(len(l.line)), MaxLineBytes)
 		}
 	}

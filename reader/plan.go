@@ -164,7 +164,7 @@ func (p *plan) setWindow(w query.Window, size int, paged bool) error {
 	}
 	if p.skip > most-p.take {
 		wanted := int64(math.MaxInt64)
-		if p.skip <= math.MaxInt64-p.take {
+		if p.skip <= math.MaxInt-p.take {
 			wanted = int64(p.skip + p.take)
 		}
 		return boundExceeded("offset and limit of the page", "max_scan_rows", wanted, int64(most))
