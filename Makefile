@@ -4,7 +4,7 @@ GO        ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME  ?= 10s
 
-.PHONY: all test vet staticcheck race fuzz demo bench bench-durability simulate lifetime model money sweep kill soak fmt
+.PHONY: all test vet staticcheck race fuzz demo bench bench-durability simulate lifetime model money sweep crashes kill soak fmt
 
 all: fmt vet test
 
@@ -45,6 +45,17 @@ bench-durability:
 # The crash-point and fault sweeps with every fate and every operation.
 sweep:
 	AEDB_LONG=1 $(GO) test -count=1 -timeout 60m -v ./test/crash/ ./recovery/
+
+# Power loss at every operation of the script, for as many scripts and fates as
+# there are seeds: some 35,000 recoveries each.
+SEEDS ?= 1 2 3 4 5 6 7 8 9 10
+crashes: SHELL := bash
+crashes: .SHELLFLAGS := -o pipefail -c
+crashes:
+	@for seed in $(SEEDS); do \
+		AEDB_SEED=$$seed AEDB_LONG=1 $(GO) test -count=1 -timeout 20m -v -run AnyOperation ./test/crash \
+			| grep -E 'AEDB_SEED=|crash points|^(ok|FAIL|panic)' || exit 1; \
+	done
 
 # What each kind of mutation costs, as a table.
 mutations:
