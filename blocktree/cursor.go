@@ -140,7 +140,9 @@ func (c *Cursor) find(key []byte) (int, bool) {
 		prefetchBlock(at)
 	}
 	c.leaf = (*leaf)(at)
-	return c.leaf.search(key)
+	i := c.leaf.near(key)
+	c.leaf.prefetch(i, min(i+stretch, int(c.leaf.count))) // a scan is likely to follow
+	return c.leaf.searchFrom(i, key)
 }
 
 // stepTo moves to the entry with the given index in the present leaf; just outside
