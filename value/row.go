@@ -157,7 +157,8 @@ type OpenRow struct {
 
 // Borrow returns the value of one column, as EncodedRow.Column does, but Text,
 // Json and Blob share the memory of the row: it is for rows whose bytes never
-// change, and it keeps them alive.
+// change, and it keeps them alive. Of a damaged row whose columns are in no order,
+// either may find what the other does not.
 func (r *OpenRow) Borrow(id ColumnID) (Value, bool) {
 	i, start := r.next, r.start
 	if i >= r.n || r.id(i) != id {
