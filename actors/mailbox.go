@@ -140,15 +140,25 @@ func (m *Mailbox[T]) TrySend(msg T) error {
 // now is what the sender last read from the clock. The step of a message that is
 // carried gets it, because nothing has been waited for since.
 func (m *Mailbox[T]) Carry(ctx context.Context, now time.Time, msg T) error {
+	if m.TryCarry(now, msg) {
+		return nil
+	}
+	return m.Send(ctx, msg)
+}
+
+// TryCarry is Carry for a sender that does something else where its message cannot
+// be handled there and then. It reports whether it was; if not, it was not
+// accepted and is still the caller's.
+func (m *Mailbox[T]) TryCarry(now time.Time, msg T) bool {
 	if m.carry == nil || !m.turn.TryLock() {
-		return m.Send(ctx, msg)
+		return false
 	}
 	if !m.acceptCarried() {
 		m.turn.Unlock()
-		return m.Send(ctx, msg)
+		return false
 	}
 	m.carry(now, msg)
-	return nil
+	return true
 }
 
 // acceptCarried accepts a message that goes past c, if the mailbox is open and

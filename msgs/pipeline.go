@@ -38,6 +38,9 @@ type Request struct {
 	Fingerprint [32]byte
 
 	WriteClass WriteClass
+	// Patient says that the caller's goroutine carries the request itself, and that
+	// nothing but its answer ends the caller's wait: it may be carried into a sync.
+	Patient bool
 	// Flush asks for nothing but that all before it becomes durable.
 	Flush bool
 	// Size is the number of bytes counted against the admission limit.
@@ -76,6 +79,8 @@ type Epoch struct {
 	Requests []*Request
 	// MustSync asks for stable storage before publication, in every mode.
 	MustSync bool
+	// Patient is that of its request, if there is only one.
+	Patient bool
 
 	// Sets are the commits of the epoch, with contiguous seqs. Set by the applier.
 	Sets []Changeset
@@ -104,6 +109,7 @@ func (e *Epoch) Add(r *Request) {
 		e.Requests = e.room.requests[:0]
 	}
 	e.Requests = append(e.Requests, r)
+	e.Patient = r.Patient && len(e.Requests) == 1
 	e.MustSync = e.MustSync || r.Flush || r.WriteClass == Economic
 }
 

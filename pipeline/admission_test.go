@@ -136,7 +136,11 @@ func TestWaitingForRoomIsOverWhenThereIsRoom(t *testing.T) {
 	s := open(t, vfs.NewMem(), storeDir, cfg)
 	together(32, func(c int) {
 		for i := range 20 {
-			if _, err := s.commit(set(fmt.Sprintf("key-%d-%d", c, i), "v")); err != nil {
+			ticket, err := s.submit(t.Context(), set(fmt.Sprintf("key-%d-%d", c, i), "v"))
+			if err == nil {
+				_, err = ticket.Wait(t.Context())
+			}
+			if err != nil {
 				t.Error(err)
 			}
 		}

@@ -164,8 +164,9 @@ func (p *Pipeline) Submit(ctx context.Context, r *msgs.Request) (*msgs.Ticket, e
 
 // Carry is Submit for a caller that is about to wait for the ticket. A request
 // that is alone in the pipeline is carried by the caller's goroutine as far as it
-// gets without waiting for a sync, but for the one that a full segment takes; its
-// ticket is mostly answered on return.
+// gets without waiting for a sync, but for the one that a full segment takes; and
+// where the context cannot end, through the sync as well. Its ticket is mostly
+// answered on return.
 func (p *Pipeline) Carry(ctx context.Context, r *msgs.Request) (*msgs.Ticket, error) {
 	return p.submit(ctx, r, true)
 }
@@ -219,7 +220,11 @@ func (p *Pipeline) admit(ctx context.Context, r *msgs.Request, carry bool) (*msg
 
 func (p *Pipeline) enqueue(ctx context.Context, r *msgs.Request, carry bool) error {
 	if carry && p.admission.alone() {
-		return p.sendError(ctx, p.requests.Carry(ctx, r.Admitted, r), waitingForRoom)
+		r.Patient = ctx.Done() == nil
+		if p.requests.TryCarry(r.Admitted, r) {
+			return nil
+		}
+		r.Patient = false
 	}
 	if !p.cfg.FailFast || r.Flush { // a flush brings no load, only order
 		return p.sendError(ctx, p.requests.Send(ctx, r), waitingForRoom)

@@ -152,7 +152,7 @@ func (p *Pipeline) writerStage(w *walwriter.Writer, outlet *walwriter.Outlet) ac
 			if written == nil {
 				return nil
 			}
-			if err := p.written.Send(ctx, written); err != nil {
+			if err := p.sync(ctx, now, written); err != nil {
 				closeRetired(written)
 				// The system is poisoned. Epochs that the publisher has are no longer
 				// the shell's to abort.
@@ -181,6 +181,16 @@ func (p *Pipeline) writerStage(w *walwriter.Writer, outlet *walwriter.Outlet) ac
 	}
 }
 
+// sync gives what was written to the fsyncer. A sync can take long. So a caller
+// carries into it only if nothing else could end its wait, and only where all that
+// may come meanwhile would have to wait for a sync as well.
+func (p *Pipeline) sync(ctx context.Context, now time.Time, w *msgs.Written) error {
+	if len(w.Epochs) == 1 && w.Epochs[0].Patient {
+		return p.written.Carry(ctx, now, w)
+	}
+	return p.written.Send(ctx, w)
+}
+
 func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
 	perform := func(ctx context.Context, o walwriter.Order) error {
 		start := time.Now()
@@ -201,7 +211,7 @@ func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
 		}
 		return p.publications.Carry(ctx, now, o.Publication)
 	}
-	return &actors.Stage[*msgs.Written, walwriter.Order]{
+	stage := &actors.Stage[*msgs.Written, walwriter.Order]{
 		Name: "fsyncer", In: p.written, MaxBatch: maxGather, Yield: p.admission.expectsMore,
 		Step: func(now time.Time, batch []*msgs.Written) (walwriter.Order, error) {
 			return f.Step(now, batch), nil
@@ -211,9 +221,12 @@ func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
 			p.abortWritten(w.Epochs, cause)
 			closeRetired(w)
 		},
-		Wake:    f.Wake,
 		Drained: func(ctx context.Context) error { return perform(ctx, f.Last()) },
 	}
+	if p.cfg.Rules().Sync.Interval > 0 {
+		stage.Wake = f.Wake
+	}
+	return stage
 }
 
 // closeRetired closes a file that the fsyncer will not close, since the store is
