@@ -163,6 +163,8 @@ func (db *DB) start(ctx context.Context) error {
 		return err
 	}
 	storage := walwriter.Storage{FS: cfg.FS, Dir: db.dir, SegmentBytes: cfg.SegmentBytes, Sealing: db.sealing}
+	pipelined := cfg.pipeline()
+	storage.Syncs = pipelined.Rules().Syncs
 	if cfg.Durability == Full {
 		storage.Prezero = prezero
 	}
@@ -179,7 +181,7 @@ func (db *DB) start(ctx context.Context) error {
 	if found.Active != nil {
 		db.keeper.Resume(segment.Size())
 	}
-	db.pipeline, err = pipeline.New(cfg.pipeline(), pipeline.Start{
+	db.pipeline, err = pipeline.New(pipelined, pipeline.Start{
 		Working: found.Working, Unsynced: unsynced, Log: log, Segment: segment, File: log.File(),
 		Checkpointer: db.keeper, Clock: cfg.Clock,
 		OnPoison:     db.poisoned,

@@ -20,6 +20,7 @@
 //		batch := wait for a message, then take what else is waiting, up to MaxBatch
 //		out, err := Step(now, batch)       // decides: pure
 //		err = Perform(ctx, out)            // does: writes, answers, sends on
+//		err = Finish(ctx, out)             // does what need not be in order
 //	}
 //
 // Step belongs to an ordinary value. It holds no goroutine, channel, clock or
@@ -31,6 +32,10 @@
 // A batch is never waited for: a stage that is idle handles one message at
 // once, a busy one finds more of them waiting. A batch grows with the load and
 // the cost of a write or a sync is shared by as many as asked for it.
+//
+// A stage can have several workers, each a goroutine with this loop. One of them at
+// a time receives, steps and performs; finishing is what they do side by side. Few
+// stages need that: it is for waits, such as a sync, that can overlap.
 //
 // A sender that will wait for the outcome anyway may Carry its message: where the
 // stage is idle, the sender's goroutine takes the stage's turn and handles the
@@ -44,9 +49,10 @@
 //  1. A mailbox delivers in the order in which it accepted. One sender's
 //     messages stay in the order of its sends.
 //  2. Steps and performs of one stage never overlap: Perform of a batch has
-//     returned before Step sees the next, whoever calls them. Who carries holds
-//     the turn of every stage passed through until the last one has returned, so
-//     nothing can overtake on the way.
+//     returned before Step sees the next, whoever calls them. Finishes may overlap
+//     all of it, and end in any order. Who carries holds the turn of every stage
+//     passed through until the last one has returned, so nothing can overtake on
+//     the way.
 //  3. The order of the actors in Start is the order of the pipeline. A blocking
 //     Send goes only to a mailbox of a later actor; whatever must go back to an
 //     earlier one uses TrySend, and lives with a refusal. This keeps a full
@@ -63,11 +69,11 @@
 //     succeeded gives it away: it will be handled or aborted, whatever happens.
 //  6. While a message waits in the mailbox it belongs to the mailbox. If the
 //     system is poisoned, the shell calls Abort for it.
-//  7. From the call of Step until Perform has returned nil, the batch belongs to
-//     the shell. If Step or Perform fails, by an error or by a panic, the shell
-//     calls Abort for every message of that batch. A step that fails need only
-//     say so.
-//  8. Once Perform has returned nil, the behaviour owns the batch: it has
+//  7. From the call of Step until Perform and Finish have returned nil, the batch
+//     belongs to the shell. If one of them fails, by an error or by a panic, the
+//     shell calls Abort for every message of that batch. A step that fails need
+//     only say so.
+//  8. Once Perform and Finish have returned nil, the behaviour owns the batch: it has
 //     answered its messages, sent them on, or holds them for later. Drained
 //     settles what is held at an orderly end, Abandoned when the system is
 //     poisoned.
@@ -94,7 +100,7 @@
 //
 // # Goroutines
 //
-// Each actor is one goroutine, owned by its system, labelled for profiles with
-// actor=<name>, and joined by Wait. The package starts no other. What is carried
+// Each actor is one goroutine, or as many as it has workers, owned by its system,
+// labelled for profiles with actor=<name>, and joined by Wait. The package starts no other. What is carried
 // runs on goroutines of others, and is over before Wait returns.
 package actors

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -33,6 +35,16 @@ type Stage[In, Out any] struct {
 	// of whoever else wants it. Nil for never.
 	Yield func() bool
 
+	// Hold is asked whether a batch should wait for more messages, and answers with a
+	// channel: another message, or one from it, and Hold is asked again. It is nil if
+	// the batch should be handled now. Nil for never.
+	Hold func(batch []In) <-chan struct{}
+	// Workers is how many goroutines serve the stage; 0 stands for 1. Steps and
+	// performs never overlap, however many there are; only what Finish does may. It
+	// suits a stage that mostly waits for something that can be under way more than
+	// once, such as a sync.
+	Workers int
+
 	// Step decides what a batch leads to. It is pure: it changes the state of
 	// the stage's logic and nothing else. The batch has one to MaxBatch
 	// messages, or none when the deadline of Wake has passed. now is for
@@ -45,6 +57,12 @@ type Stage[In, Out any] struct {
 	// next mailbox is right. An error poisons the system; the shell then aborts
 	// the batch. Nil if there is nothing to do.
 	Perform func(ctx context.Context, out Out) error
+	// Finish is the part of Perform that need not be over before the next step:
+	// several batches may be finished at once, by the workers and by who carries,
+	// and end in any order. So Out must not be a buffer that is reused. An error
+	// poisons the system; the shell then aborts the batch. Nil if there is nothing
+	// to do.
+	Finish func(ctx context.Context, out Out) error
 	// Abort answers a message that will not be handled, or whose handling
 	// failed. It must be a no-op for a message that has been answered, safe
 	// beside an answer by a later stage, and must not wait. Required.
@@ -74,6 +92,8 @@ func (s *Stage[In, Out]) bind(sys *System) (runner, error) {
 		return nil, fmt.Errorf("actors: stage %s needs In, Step and Abort", s.Name)
 	case s.MaxBatch < 0:
 		return nil, fmt.Errorf("actors: stage %s has MaxBatch %d, below 0", s.Name, s.MaxBatch)
+	case s.Workers < 0:
+		return nil, fmt.Errorf("actors: stage %s has %d workers", s.Name, s.Workers)
 	case !s.In.claimed.CompareAndSwap(false, true):
 		return nil, fmt.Errorf("actors: stage %s reads mailbox %s, which another stage reads", s.Name, s.In.name)
 	}
@@ -81,7 +101,11 @@ func (s *Stage[In, Out]) bind(sys *System) (runner, error) {
 		Stage:  *s,
 		system: sys,
 		ctx:    labelled(sys.ctx, s.Name),
-		batch:  make([]In, 0, max(s.MaxBatch, 1)),
+		hands:  make([][]In, max(s.Workers, 1)),
+		door:   make(chan struct{}, 1),
+	}
+	for i := range sh.hands {
+		sh.hands[i] = make([]In, 0, max(s.MaxBatch, 1))
 	}
 	if s.Wake == nil { // a carried message could move a deadline that the goroutine waits for
 		s.In.carry = sh.carry
@@ -95,16 +119,23 @@ type shell[In, Out any] struct {
 	system *System
 	ctx    context.Context // ends when the system is poisoned
 
-	// batch is what the stage has in hand: taken from the mailbox and not yet
-	// performed. It is emptied when Perform has returned nil, so that after any
-	// failure it is what must be aborted. Owned by the stage's goroutine.
-	batch []In
-	alarm *time.Timer // nil until the first deadline
+	// hands are what the workers have in hand: taken from the mailbox and not yet
+	// finished. One is emptied when its batch is done with, so that after any
+	// failure it is what must be aborted. Each belongs to its worker.
+	hands [][]In
+	// door is a lock, held by the worker that receives, from its look into the mailbox
+	// until the batch is performed: so batches are handled in the order in which they
+	// were taken. It guards alarm, which is nil until the first deadline. The others
+	// wait for it as long as for a message, which a mutex is not made for.
+	door  chan struct{}
+	alarm *time.Timer
 
-	// carried is what batch is, for the sender that carries: empty, or one
-	// message. Guarded by the mailbox's turn.
+	// carried is what a hand is, for the sender that carries: empty, or one message,
+	// until it is performed. Guarded by the mailbox's turn.
 	carried [1]In
 	held    []In // carried[:0] or carried[:1]
+	// carriers are the senders that carry; one is added under the turn.
+	carriers sync.WaitGroup
 
 	handled      atomic.Uint64
 	batches      atomic.Uint64
@@ -120,45 +151,105 @@ func (s *shell[In, Out]) name() string             { return s.Name }
 func (s *shell[In, Out]) end(reason error)         { s.In.end(reason) }
 func (s *shell[In, Out]) panicked()                { s.panics.Add(1) }
 
-// run is the one loop of all stages. It returns nil when the mailbox is closed,
-// empty and drained.
+// run is the life of the stage. It returns nil when the mailbox is closed, empty
+// and drained.
 func (s *shell[In, Out]) run() error {
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	for i := range s.hands[1:] {
+		helpers.Go(func() {
+			pprof.SetGoroutineLabels(s.ctx)
+			_ = s.guard(func() error { return s.work(&s.hands[i+1]) })
+		})
+	}
+	err := s.guard(func() error { return s.work(&s.hands[0]) })
+	helpers.Wait()
+	// What was carried in before the mailbox closed is handled first.
+	s.In.turn.Lock()
+	defer s.In.turn.Unlock()
+	s.carriers.Wait()
+	if s.alarm != nil {
+		s.alarm.Stop()
+	}
+	switch {
+	case err != nil:
+		return err
+	case s.ctx.Err() != nil:
+		return context.Cause(s.ctx)
+	case s.Drained != nil:
+		return s.Drained(s.ctx)
+	}
+	return nil
+}
+
+// work is the one loop of all stages, and of each of their workers.
+func (s *shell[In, Out]) work(hand *[]In) error {
 	// The end of a step is the beginning of the next if a message is waiting, so
 	// that a busy stage reads the clock once per batch.
 	now := time.Now()
 	for {
-		s.yield()
-		s.batch = s.In.take(s.batch)
-		if len(s.batch) == 0 {
-			var open bool
-			if s.batch, open = s.In.await(s.batch, s.deadline(now)); !open {
-				break
-			}
-			s.yield()
-			s.batch = s.In.take(s.batch)
-			now = time.Now()
-		}
-		after, err := s.handle(now)
-		if err != nil {
+		out, done, open, err := s.next(hand, now)
+		if err != nil || !open {
 			return err
 		}
-		now = after
-		clear(s.batch)
-		s.batch = s.batch[:0]
+		if s.Finish != nil {
+			if err := s.Finish(s.ctx, out); err != nil {
+				return err
+			}
+			after := time.Now()
+			s.busyNanos.Add(int64(after.Sub(done)))
+			done = after
+		}
+		now = done
+		clear(*hand)
+		*hand = (*hand)[:0]
 	}
-	if s.alarm != nil {
-		s.alarm.Stop()
+}
+
+// next takes a batch and handles it, but for Finish. The mailbox is closed and
+// empty if open is false.
+func (s *shell[In, Out]) next(hand *[]In, now time.Time) (out Out, done time.Time, open bool, err error) {
+	s.door <- struct{}{}
+	defer func() { <-s.door }()
+	s.yield()
+	*hand = s.In.take(*hand)
+	switch {
+	case len(*hand) == 0:
+		if *hand, open = s.In.await(*hand, s.deadline(now)); !open {
+			return out, now, false, nil
+		}
+		s.yield()
+		*hand = s.In.take(*hand)
+		now = time.Now()
+	case len(s.hands) > 1: // the door may have been closed for long
+		now = time.Now()
 	}
-	// A message that was carried in before the mailbox closed is handled first.
-	s.In.turn.Lock()
-	defer s.In.turn.Unlock()
-	if s.ctx.Err() != nil {
-		return context.Cause(s.ctx)
+	if s.Hold != nil && s.hold(hand) {
+		now = time.Now()
 	}
-	if s.Drained != nil {
-		return s.Drained(s.ctx)
+	out, done, err = s.handle(now, *hand)
+	return out, done, true, err
+}
+
+// hold lets a batch grow, and reports whether that took time.
+func (s *shell[In, Out]) hold(hand *[]In) (waited bool) {
+	for len(*hand) < cap(*hand) {
+		change := s.Hold(*hand)
+		if change == nil {
+			break
+		}
+		waited = true
+		select {
+		case msg, open := <-s.In.c:
+			if !open {
+				return true
+			}
+			s.In.received.Add(1)
+			*hand = s.In.take(append(*hand, msg))
+		case <-change:
+		}
 	}
-	return nil
+	return waited
 }
 
 func (s *shell[In, Out]) yield() {
@@ -167,69 +258,86 @@ func (s *shell[In, Out]) yield() {
 	}
 }
 
-// handle takes the turn for the batch in hand.
-func (s *shell[In, Out]) handle(now time.Time) (after time.Time, err error) {
+// handle takes the turn for a batch.
+func (s *shell[In, Out]) handle(now time.Time, batch []In) (out Out, after time.Time, err error) {
 	s.In.turn.Lock()
 	defer s.In.turn.Unlock()
 	if s.ctx.Err() != nil {
-		return now, context.Cause(s.ctx)
+		return out, now, context.Cause(s.ctx)
 	}
-	err = s.step(now, s.batch)
+	out, err = s.step(now, batch)
 	after = time.Now()
-	s.record(after.Sub(now))
-	return after, err
+	s.record(len(batch), after.Sub(now))
+	return out, after, err
 }
 
 // step handles a batch. REQUIRES: the turn is held.
-func (s *shell[In, Out]) step(now time.Time, batch []In) error {
+func (s *shell[In, Out]) step(now time.Time, batch []In) (Out, error) {
 	out, err := s.Step(now, batch)
 	if err == nil && s.Perform != nil {
 		err = s.Perform(s.ctx, out)
 	}
 	s.In.handled += uint64(len(batch))
-	return err
+	return out, err
 }
 
 // carry handles a message on the goroutine of its sender. A failure poisons the
-// system as one on the stage's own goroutine does, which then aborts the message.
-// REQUIRES: the turn is held; it is given back.
+// system as one on a goroutine of the stage does, which then aborts what was not
+// performed. REQUIRES: the turn is held; it is given back.
 func (s *shell[In, Out]) carry(now time.Time, msg In) {
+	s.carriers.Add(1)
+	defer s.carriers.Done()
+	out, ok := s.performCarried(now, msg)
+	if !ok || s.Finish == nil {
+		return
+	}
+	if s.guard(func() error { return s.Finish(s.ctx, out) }) != nil {
+		_ = try(s, func() error { s.Abort(msg, s.system.Cause()); return nil })
+	}
+}
+
+// performCarried is carry without Finish.
+func (s *shell[In, Out]) performCarried(now time.Time, msg In) (out Out, ok bool) {
 	defer s.In.turn.Unlock()
 	s.carried[0] = msg
 	s.held = s.carried[:1]
-	if err := s.tryCarried(now); err != nil {
-		s.system.Poison(fmt.Errorf("actor %s: %w", s.Name, err))
-		return
+	err := s.guard(func() (err error) {
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
+		out, err = s.step(now, s.held)
+		return err
+	})
+	if err != nil {
+		return out, false
 	}
 	s.carries.Add(1)
 	s.handled.Add(1)
 	s.batches.Add(1)
 	clear(s.held)
 	s.held = s.held[:0]
+	return out, true
 }
 
-// tryCarried is the step of the message that is carried. It returns a panic, and
-// the end of the goroutine by runtime.Goexit, as errors.
-func (s *shell[In, Out]) tryCarried(now time.Time) (err error) {
-	if s.ctx.Err() != nil {
-		return context.Cause(s.ctx)
-	}
-	returned := false
+// guard calls f, which belongs to the stage, and poisons the system at once if it
+// fails: by an error, by a panic, or by the end of the goroutine.
+func (s *shell[In, Out]) guard(f func() error) (err error) {
+	err = errGoexit
 	defer func() {
-		if returned {
-			return
-		}
 		if v := recover(); v != nil {
 			s.panicked()
 			err = &PanicError{Actor: s.Name, Value: v, Stack: debug.Stack()}
-			return
 		}
-		s.system.Poison(fmt.Errorf("actor %s: a goroutine that carried a message was ended by runtime.Goexit", s.Name))
+		if err != nil {
+			s.system.Poison(fmt.Errorf("actor %s: %w", s.Name, err))
+		}
 	}()
-	err = s.step(now, s.held)
-	returned = true
+	err = f()
 	return err
 }
+
+// errGoexit is what a function of an actor ends with that does not return.
+var errGoexit = errors.New("its goroutine was ended by runtime.Goexit")
 
 // deadline returns the channel on which the stage is to be woken, nil if only a
 // message can.
@@ -249,11 +357,9 @@ func (s *shell[In, Out]) deadline(now time.Time) <-chan time.Time {
 	return s.alarm.C
 }
 
-// record counts the batch in hand. Only the stage's goroutine writes these
-// figures.
-func (s *shell[In, Out]) record(busy time.Duration) {
+// record counts a batch of n messages. The turn is held.
+func (s *shell[In, Out]) record(n int, busy time.Duration) {
 	s.busyNanos.Add(int64(busy))
-	n := len(s.batch)
 	if n == 0 {
 		s.wakeups.Add(1)
 		return
@@ -275,7 +381,8 @@ func (s *shell[In, Out]) abandon(cause error) {
 	}
 	s.In.turn.Lock() // whoever carries is done, or has failed and left what it held
 	defer s.In.turn.Unlock()
-	for _, hand := range [][]In{s.held, s.batch} {
+	s.carriers.Wait()
+	for _, hand := range append(s.hands, s.held) {
 		for _, msg := range hand {
 			abort(msg)
 		}

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/pprof"
 	"sync/atomic"
@@ -85,7 +84,7 @@ func Start(onPoison func(cause error), actors ...Actor) (*System, error) {
 func (s *System) supervise(m member) {
 	defer close(m.donec)
 	pprof.SetGoroutineLabels(m.context())
-	err := errors.New("its goroutine was ended by runtime.Goexit")
+	err := errGoexit
 	defer func() {
 		if err != nil {
 			s.Poison(fmt.Errorf("actor %s: %w", m.name(), err))

@@ -8,8 +8,10 @@ import (
 // Rules are what a durability mode means to the stages: who hears of what was
 // written, when the log is synced, and what may be published.
 type Rules struct {
-	Outlet  walwriter.Outlet
-	Sync    walwriter.Policy
+	Outlet walwriter.Outlet
+	Sync   walwriter.Policy
+	// Syncs is how many syncs of the log may be under way at once.
+	Syncs   int
 	Publish publisher.Rule
 }
 
@@ -24,6 +26,7 @@ func (c *Config) Rules() Rules {
 		return Rules{
 			Outlet:  walwriter.Outlet{SyncFirst: true},
 			Sync:    walwriter.Policy{Always: true},
+			Syncs:   2,
 			Publish: publisher.Rule{SyncFirst: true},
 		}
 	case Batch:

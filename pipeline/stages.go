@@ -192,38 +192,41 @@ func (p *Pipeline) sync(ctx context.Context, now time.Time, w *msgs.Written) err
 }
 
 func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
-	perform := func(ctx context.Context, o walwriter.Order) error {
+	rules := p.cfg.Rules()
+	finish := func(ctx context.Context, o *walwriter.Order) error {
 		start := time.Now()
 		if err := o.Perform(); err != nil {
 			return err
 		}
-		f.Done(o)
 		now := start
 		if o.Sync != nil {
 			now = time.Now()
 			p.metrics.sync(now, now.Sub(start))
-			for _, e := range o.Publication.Epochs {
-				e.Passage.Synced = now
+		}
+		return f.Land(o, func(publication *msgs.Publication) error {
+			if publication.Durable > 0 {
+				for _, e := range publication.Epochs {
+					e.Passage.Synced = now
+				}
 			}
-		}
-		if o.Publication == nil {
-			return nil
-		}
-		return p.publications.Carry(ctx, now, o.Publication)
+			return p.publications.Carry(ctx, now, publication)
+		})
 	}
-	stage := &actors.Stage[*msgs.Written, walwriter.Order]{
+	stage := &actors.Stage[*msgs.Written, *walwriter.Order]{
 		Name: "fsyncer", In: p.written, MaxBatch: maxGather, Yield: p.admission.expectsMore,
-		Step: func(now time.Time, batch []*msgs.Written) (walwriter.Order, error) {
+		Workers: rules.Syncs, Hold: f.Hold,
+		Step: func(now time.Time, batch []*msgs.Written) (*walwriter.Order, error) {
 			return f.Step(now, batch), nil
 		},
-		Perform: perform,
+		Finish: finish,
 		Abort: func(w *msgs.Written, cause error) {
 			p.abortWritten(w.Epochs, cause)
 			closeRetired(w)
 		},
-		Drained: func(ctx context.Context) error { return perform(ctx, f.Last()) },
+		Abandoned: func(cause error) { p.abortWritten(f.Abandon(), cause) },
+		Drained:   func(ctx context.Context) error { return finish(ctx, f.Last()) },
 	}
-	if p.cfg.Rules().Sync.Interval > 0 {
+	if rules.Sync.Interval > 0 {
 		stage.Wake = f.Wake
 	}
 	return stage

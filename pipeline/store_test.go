@@ -58,7 +58,7 @@ func open(t testing.TB, fsys vfs.FS, dir string, cfg Config, options ...option) 
 	clock := vfs.SystemClock()
 	found, err := recovery.Open(t.Context(), recovery.Options{FS: fsys, Dir: dir, Clock: clock})
 	require.NoError(t, err)
-	log, segment, err := walwriter.CreateLog(fsys, dir, found.Next)
+	log, segment, err := walwriter.Storage{FS: fsys, Dir: dir, Syncs: cfg.Rules().Syncs}.CreateLog(found.Next)
 	require.NoError(t, err)
 	s := &store{t: t, cfg: cfg, clock: clock, poison: make(chan error, 1)}
 	start := Start{

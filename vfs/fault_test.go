@@ -164,6 +164,22 @@ func TestFailedSyncKeepsDataPendingUnlessItDropsIt(t *testing.T) {
 	}
 }
 
+func TestFailureIsReportedOnceToEachHandleThatWasOpen(t *testing.T) {
+	m := NewMem()
+	require.NoError(t, m.WriteFile("a", []byte("old")))
+	first, second := openRW(t, m, "a"), openRW(t, m, "a")
+	write(t, first, "lost", 0)
+	m.SetInjector(failing(OpSync, Fault{Err: syscall.EIO, DropUnsynced: true}))
+	require.ErrorIs(t, first.Sync(), syscall.EIO)
+	m.SetInjector(nil)
+	later := openRW(t, m, "a")
+	require.NoError(t, first.Sync())
+	require.ErrorIs(t, second.Sync(), syscall.EIO)
+	require.NoError(t, second.Sync())
+	require.NoError(t, later.Sync())
+	require.True(t, m.ReportsApart())
+}
+
 func TestCapacityCutsWritesShort(t *testing.T) {
 	m := NewMem()
 	m.SetCapacity(10)

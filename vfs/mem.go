@@ -44,7 +44,12 @@ var _ FS = (*Mem)(nil)
 
 // memFile is a file apart from its name: it outlives its removal while it is
 // open, or while the removal is not durable.
-type memFile struct{ content content }
+type memFile struct {
+	content content
+	// failures counts the syncs that have failed, failure is the last of them.
+	failures int
+	failure  error
+}
 
 // root is the cleaned name of the root directory, and of no other.
 const root = "."
@@ -131,8 +136,11 @@ func (m *Mem) open(name string, writable bool) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &memHandle{mem: m, file: f, name: name, writable: writable}, nil
+	return &memHandle{mem: m, file: f, name: name, writable: writable, told: f.failures}, nil
 }
+
+// ReportsApart implements FS.
+func (m *Mem) ReportsApart() bool { return true }
 
 // Remove implements FS.
 func (m *Mem) Remove(name string) error {

@@ -12,6 +12,7 @@ type memHandle struct {
 	name     string
 	writable bool
 	closed   bool
+	told     int // of the failures of the file
 }
 
 // ReadAt implements File.
@@ -74,9 +75,16 @@ func (h *memHandle) Sync() error {
 		if fault.DropUnsynced {
 			h.file.content.drop()
 		}
+		h.file.failures++
+		h.file.failure = err
+		h.told = h.file.failures
 		return err
 	}
 	h.file.content.sync()
+	if h.told < h.file.failures { // of a sync by another handle
+		h.told = h.file.failures
+		return h.file.failure
+	}
 	return nil
 }
 

@@ -51,6 +51,8 @@ func (osFS) List(dir string) ([]string, error) {
 	return names, nil
 }
 
+func (osFS) ReportsApart() bool { return reportsApart() }
+
 func (osFS) MkdirAll(dir string) error {
 	dir = filepath.FromSlash(dir)
 	if err := mkdirDurable(dir); err != nil {

@@ -2,11 +2,27 @@ package vfs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
+
+// reportsApart is true since Linux 4.13, which counts the errors of a file and
+// remembers for each handle which of them it was told.
+var reportsApart = sync.OnceValue(func() bool {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return false
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major > 4 || major == 4 && minor >= 13
+})
 
 // syncData leaves out the times of the file, which saves a journal commit for
 // every sync that does not change the size. A call that a signal interrupted

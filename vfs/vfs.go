@@ -19,7 +19,8 @@ type File interface {
 	// Sync makes the content and the size of the file durable (fdatasync where
 	// the system has it). It does not make the file's directory entry durable:
 	// see FS.SyncDir. After a Sync that failed, what is durable is unknown; the
-	// engine never calls it again on the same file.
+	// engine begins no other on that file. Syncs of several handles of one file may
+	// run at once; see FS.ReportsApart.
 	Sync() error
 	// Truncate sets the size of the file; growing fills with zeros.
 	Truncate(size int64) error
@@ -57,6 +58,11 @@ type FS interface {
 	// Free returns the bytes available to this process on the file system that
 	// holds dir.
 	Free(dir string) (int64, error)
+	// ReportsApart tells whether data that could not be written back is reported to
+	// each handle of the file that was open by then, whichever of them was synced
+	// first. Only then may two handles of a file be synced side by side: elsewhere
+	// one of them may learn nothing of what the other was told.
+	ReportsApart() bool
 }
 
 // Clock tells the time. The engine takes one reading per epoch, in the

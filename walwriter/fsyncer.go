@@ -1,6 +1,9 @@
 package walwriter
 
 import (
+	"errors"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,68 +22,207 @@ type Policy struct {
 	Bytes int64
 }
 
-// Fsyncer decides when to sync. It belongs to one goroutine, but for Synced.
+// Fsyncer decides when to sync. Its steps, and Wake, belong to the holder of the
+// stage's turn; Hold, Land, Abandon and Synced are for any goroutine.
+//
+// Several orders may be under way at once. They come to an end in the order in which
+// they were given, whichever sync returns first: so what waits for them goes out in
+// the order of the log, and a file is closed when nobody can be about to sync it.
 type Fsyncer struct {
 	policy Policy
 
 	written  uint64 // last commit handed to the file
-	pending  int64  // bytes written since the last sync
+	pending  int64  // bytes written since the last order to sync
 	deadline time.Time
 	file     msgs.File
 
+	mu       sync.Mutex // guards the following, and is held while orders end
+	underway []*Order   // in the order in which they were given
+
+	landed chan struct{} // has room for one; see Hold
 	synced atomic.Uint64
 }
 
 // NewFsyncer returns a fsyncer for a log whose commits up to synced are on
 // stable storage.
 func NewFsyncer(policy Policy, synced uint64, file msgs.File) *Fsyncer {
-	f := &Fsyncer{policy: policy, written: synced, file: file}
+	f := &Fsyncer{policy: policy, written: synced, file: file, landed: make(chan struct{}, 1)}
 	f.synced.Store(synced)
 	return f
 }
 
-// Synced returns the last commit on stable storage. Any goroutine may call it.
+// Synced returns the last commit on stable storage.
 func (f *Fsyncer) Synced() uint64 { return f.synced.Load() }
 
-// Order is what a step decides.
+// Order is what a step decides: Sync is synced, by Perform, and then the order is
+// landed.
 type Order struct {
-	// Sync, if not nil, is synced first.
+	// Sync is the file to be synced, or nil.
 	Sync msgs.File
-	// Retired files are closed, also if the sync fails.
-	Retired []msgs.File
-	// Publication is sent when that is done. It is nil if there is nothing to
-	// say.
-	Publication *msgs.Publication
+
+	// said and retired are what goes out, and what is closed, when the order ends.
+	said    msgs.Publication
+	retired []msgs.File
+	landed  bool // guarded by Fsyncer.mu
 }
 
+// Durable returns the last commit that the sync of the order covers.
+func (o *Order) Durable() uint64 { return o.said.Durable }
+
 // Step takes note of what was written and decides whether to sync now. The batch
-// is empty when the deadline of Wake has come.
-func (f *Fsyncer) Step(now time.Time, batch []*msgs.Written) Order {
-	var out Order
-	var pub msgs.Publication
-	mustSync := false
+// is empty when the deadline of Wake has come. The epochs and the retired files of
+// the batch are the order's from here on: nobody else answers or closes them.
+func (f *Fsyncer) Step(now time.Time, batch []*msgs.Written) *Order {
+	o, mustSync := &Order{}, false
 	for _, w := range batch {
 		if f.pending == 0 && w.Bytes > 0 {
 			f.deadline = now.Add(f.policy.Interval)
 		}
 		f.written, f.pending, f.file = w.LastSeq, f.pending+w.Bytes, w.File
 		mustSync = mustSync || w.MustSync
-		pub.Epochs = append(pub.Epochs, w.Epochs...)
-		pub.Sealed = append(pub.Sealed, w.Sealed...)
+		o.said.Epochs = append(o.said.Epochs, w.Epochs...)
+		o.said.Sealed = append(o.said.Sealed, w.Sealed...)
 		if w.Retired != nil {
-			// From here on the order closes it, whatever becomes of the message.
-			out.Retired = append(out.Retired, w.Retired)
-			w.Retired = nil
+			o.retired = append(o.retired, w.Retired)
 		}
+		w.Epochs, w.Retired = nil, nil
 	}
 	if f.pending > 0 && (mustSync || f.due(now)) {
-		out.Sync, pub.Durable = f.file, f.written
+		f.sync(o)
 	}
-	if pub.Durable > 0 || len(pub.Epochs) > 0 || len(pub.Sealed) > 0 {
-		said := pub // so that nothing is allocated where nothing is said
-		out.Publication = &said
+	f.depart(o)
+	return o
+}
+
+// Last returns the order that leaves nothing unsynced, at the end of the stage.
+func (f *Fsyncer) Last() *Order {
+	o := &Order{}
+	if f.pending > 0 {
+		f.sync(o)
+	}
+	f.depart(o)
+	return o
+}
+
+// sync has the order sync all that was written.
+func (f *Fsyncer) sync(o *Order) {
+	o.Sync, o.said.Durable, f.pending = f.file, f.written, 0
+}
+
+func (f *Fsyncer) depart(o *Order) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.underway = append(f.underway, o)
+}
+
+// Perform carries out the sync.
+func (o *Order) Perform() error {
+	if o.Sync != nil {
+		if err := o.Sync.Sync(); err != nil {
+			return errs.Wrap(errs.CodeIO, err, "sync the log")
+		}
+	}
+	return nil
+}
+
+// Land takes note that an order has been performed. It ends the orders that can end
+// now, if any: their files are closed, and what they have to say is delivered as one
+// publication, unless that is nothing.
+func (f *Fsyncer) Land(o *Order, deliver func(*msgs.Publication) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o.landed = true
+	select {
+	case f.landed <- struct{}{}:
+	default: // said, and not heard yet
+	}
+	n := 0
+	for n < len(f.underway) && f.underway[n].landed {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	out := join(f.underway[:n])
+	if out.Durable > 0 {
+		f.synced.Store(out.Durable)
+	}
+	if err := closeRetired(f.underway[:n]); err != nil {
+		return errs.Wrap(errs.CodeIO, err, "close a sealed segment")
+	}
+	if out.Durable > 0 || len(out.Epochs) > 0 || len(out.Sealed) > 0 {
+		if err := deliver(out); err != nil {
+			return err
+		}
+	}
+	f.underway = slices.Delete(f.underway, 0, n)
+	return nil
+}
+
+// join returns what some orders in a row have to say together.
+func join(orders []*Order) *msgs.Publication {
+	out := &orders[0].said
+	for _, o := range orders[1:] {
+		// The slices of an order are its own.
+		out.Epochs = append(out.Epochs, o.said.Epochs...)
+		out.Sealed = append(out.Sealed, o.said.Sealed...)
+		out.Durable = max(out.Durable, o.said.Durable)
+		o.said = msgs.Publication{}
 	}
 	return out
+}
+
+func closeRetired(orders []*Order) (err error) {
+	for _, o := range orders {
+		for _, file := range o.retired {
+			err = errors.Join(err, file.Close())
+		}
+		o.retired = nil
+	}
+	return err
+}
+
+// Abandon ends what is under way when the store has broken down and nobody performs
+// an order any more: it closes the files, and returns the epochs for the caller to
+// answer.
+func (f *Fsyncer) Abandon() (epochs []*msgs.Epoch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_ = closeRetired(f.underway) // nothing follows from an error
+	for _, o := range f.underway {
+		epochs = append(epochs, o.said.Epochs...)
+	}
+	f.underway = nil
+	return epochs
+}
+
+// Hold tells whether a batch should wait for more, and on what else. While a sync is
+// under way the next should begin in its middle, not along with it: then one half of
+// the callers is served while the other waits for the disk. So a batch waits until
+// it has as many requests as wait for the syncs under way, or one of these returns.
+func (f *Fsyncer) Hold(batch []*msgs.Written) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	waiting := 0
+	for _, o := range f.underway {
+		if !o.landed {
+			waiting += requests(o.said.Epochs)
+		}
+	}
+	for _, w := range batch {
+		waiting -= requests(w.Epochs)
+	}
+	if waiting <= 0 {
+		return nil
+	}
+	return f.landed
+}
+
+func requests(epochs []*msgs.Epoch) (n int) {
+	for _, e := range epochs {
+		n += len(e.Answers)
+	}
+	return n
 }
 
 func (f *Fsyncer) due(now time.Time) bool {
@@ -88,39 +230,7 @@ func (f *Fsyncer) due(now time.Time) bool {
 	return p.Always || p.Bytes > 0 && f.pending >= p.Bytes || p.Interval > 0 && !now.Before(f.deadline)
 }
 
-// Done takes note that the sync of an order has succeeded.
-func (f *Fsyncer) Done(o Order) {
-	if o.Sync != nil {
-		f.pending = 0
-		f.synced.Store(o.Publication.Durable)
-	}
-}
-
 // Wake returns when Step must be called though nothing was written.
 func (f *Fsyncer) Wake() (at time.Time, ok bool) {
 	return f.deadline, f.pending > 0 && f.policy.Interval > 0
-}
-
-// Last returns the order that leaves nothing unsynced, at the end of the stage.
-func (f *Fsyncer) Last() Order {
-	if f.pending == 0 {
-		return Order{}
-	}
-	return Order{Sync: f.file, Publication: &msgs.Publication{Durable: f.written}}
-}
-
-// Perform carries out the part of an order that concerns files.
-func (o Order) Perform() error {
-	var err error
-	if o.Sync != nil {
-		if failed := o.Sync.Sync(); failed != nil {
-			err = errs.Wrap(errs.CodeIO, failed, "sync the log")
-		}
-	}
-	for _, f := range o.Retired {
-		if failed := f.Close(); failed != nil && err == nil {
-			err = errs.Wrap(errs.CodeIO, failed, "close a sealed segment")
-		}
-	}
-	return err
 }

@@ -26,11 +26,20 @@ func (f *file) Close() error { f.closes++; return nil }
 func after(ms int) time.Time { return began.Add(time.Duration(ms) * time.Millisecond) }
 
 // do steps and performs, as the shell does.
-func do(t require.TestingT, f *Fsyncer, now time.Time, batch ...*msgs.Written) Order {
+func do(t require.TestingT, f *Fsyncer, now time.Time, batch ...*msgs.Written) *msgs.Publication {
 	o := f.Step(now, batch)
 	require.NoError(t, o.Perform())
-	f.Done(o)
-	return o
+	return land(t, f, o)
+}
+
+// land lands an order and returns what goes out then.
+func land(t require.TestingT, f *Fsyncer, o *Order) (out *msgs.Publication) {
+	require.NoError(t, f.Land(o, func(p *msgs.Publication) error {
+		require.Nil(t, out)
+		out = p
+		return nil
+	}))
+	return out
 }
 
 func TestFsyncerSyncsWhenItsPolicySays(t *testing.T) {
@@ -90,20 +99,20 @@ func TestFsyncerSyncsWhenItsPolicySays(t *testing.T) {
 			seq := uint64(0)
 			for _, e := range c.events {
 				before, was := log.syncs, f.Synced()
-				var o Order
+				var said *msgs.Publication
 				if e.unasked {
-					o = do(t, f, after(e.at))
+					said = do(t, f, after(e.at))
 				} else {
 					seq++
-					o = do(t, f, after(e.at), &msgs.Written{LastSeq: seq, Bytes: e.bytes, MustSync: e.must, File: log})
+					said = do(t, f, after(e.at), &msgs.Written{LastSeq: seq, Bytes: e.bytes, MustSync: e.must, File: log})
 				}
 				require.Equal(t, e.synced, f.Synced(), "at %d", e.at)
 				if f.Synced() > was {
 					require.Equal(t, before+1, log.syncs, "one sync at %d", e.at)
-					require.Equal(t, e.synced, o.Publication.Durable)
+					require.Equal(t, e.synced, said.Durable)
 				} else {
 					require.Equal(t, before, log.syncs, "no sync at %d", e.at)
-					require.Nil(t, o.Publication, "nothing to say at %d", e.at)
+					require.Nil(t, said, "nothing to say at %d", e.at)
 				}
 				at, ok := f.Wake()
 				require.Equal(t, e.wake != 0, ok, "at %d", e.at)
@@ -119,11 +128,11 @@ func TestOneSyncServesAllThatWait(t *testing.T) {
 	log := &file{}
 	f := NewFsyncer(Policy{Always: true}, 100, log)
 	a, b, c := &msgs.Epoch{Number: 1}, &msgs.Epoch{Number: 2}, &msgs.Epoch{Number: 3}
-	o := do(t, f, began,
+	said := do(t, f, began,
 		&msgs.Written{LastSeq: 105, Bytes: 10, Epochs: []*msgs.Epoch{a, b}, File: log},
 		&msgs.Written{LastSeq: 106, Bytes: 10, Epochs: []*msgs.Epoch{c}, File: log})
 	require.Equal(t, 1, log.syncs)
-	require.Equal(t, &msgs.Publication{Epochs: []*msgs.Epoch{a, b, c}, Durable: 106}, o.Publication)
+	require.Equal(t, &msgs.Publication{Epochs: []*msgs.Epoch{a, b, c}, Durable: 106}, said)
 	require.EqualValues(t, 106, f.Synced())
 }
 
@@ -131,17 +140,17 @@ func TestEpochsThatWroteNothingPassWithoutASync(t *testing.T) {
 	log := &file{}
 	f := NewFsyncer(Policy{Always: true}, 100, log)
 	duplicates := &msgs.Epoch{}
-	o := do(t, f, began, &msgs.Written{LastSeq: 100, Epochs: []*msgs.Epoch{duplicates}, File: log})
+	said := do(t, f, began, &msgs.Written{LastSeq: 100, Epochs: []*msgs.Epoch{duplicates}, File: log})
 	require.Zero(t, log.syncs)
-	require.Equal(t, &msgs.Publication{Epochs: []*msgs.Epoch{duplicates}}, o.Publication)
+	require.Equal(t, &msgs.Publication{Epochs: []*msgs.Epoch{duplicates}}, said)
 }
 
 func TestFlushOfAnEmptyStoreIsPublished(t *testing.T) {
 	log := &file{}
 	f := NewFsyncer(Policy{Always: true}, 0, log)
-	o := do(t, f, began, &msgs.Written{MustSync: true, Epochs: []*msgs.Epoch{{MustSync: true}}, File: log})
+	said := do(t, f, began, &msgs.Written{MustSync: true, Epochs: []*msgs.Epoch{{MustSync: true}}, File: log})
 	require.Zero(t, log.syncs)
-	require.Len(t, o.Publication.Epochs, 1)
+	require.Len(t, said.Epochs, 1)
 }
 
 func TestNothingIsDurableBeforeItsSyncHasReturned(t *testing.T) {
@@ -168,22 +177,26 @@ func TestSyncIsOfTheNewestFileAndRetiredFilesAreClosedOnce(t *testing.T) {
 			{LastSeq: 3, Bytes: 10, File: c, Retired: b, Sealed: []msgs.Segment{{Number: 2}}},
 		}
 		o := f.Step(began, batch)
-		require.Zero(t, a.closes+b.closes, "a step touches no file")
 		require.Equal(t, failing, o.Perform() != nil)
 		require.Equal(t, []int{0, 0, 1}, []int{a.syncs, b.syncs, c.syncs}, "the writer has synced what it left")
+		require.Zero(t, a.closes+b.closes, "an order before may still be about to sync them")
+		if failing {
+			require.Empty(t, f.Abandon())
+		} else {
+			require.Equal(t, []msgs.Segment{{Number: 1}, {Number: 2}}, land(t, f, o).Sealed)
+		}
 		require.Equal(t, []int{1, 1, 0}, []int{a.closes, b.closes, c.closes}, "failing %v", failing)
 		for _, w := range batch {
 			require.Nil(t, w.Retired, "what the fsyncer closes nobody else may close")
 		}
-		require.Equal(t, []msgs.Segment{{Number: 1}, {Number: 2}}, o.Publication.Sealed)
 	}
 }
 
 func TestSealedSegmentsAreToldWithoutASync(t *testing.T) {
 	a, b := &file{}, &file{}
 	f := NewFsyncer(Policy{}, 0, a)
-	o := do(t, f, began, &msgs.Written{LastSeq: 2, Bytes: 10, File: b, Retired: a, Sealed: []msgs.Segment{{Number: 1}}})
-	require.Equal(t, &msgs.Publication{Sealed: []msgs.Segment{{Number: 1}}}, o.Publication)
+	said := do(t, f, began, &msgs.Written{LastSeq: 2, Bytes: 10, File: b, Retired: a, Sealed: []msgs.Segment{{Number: 1}}})
+	require.Equal(t, &msgs.Publication{Sealed: []msgs.Segment{{Number: 1}}}, said)
 	require.Equal(t, 1, a.closes)
 	require.Zero(t, b.syncs)
 }
@@ -191,15 +204,87 @@ func TestSealedSegmentsAreToldWithoutASync(t *testing.T) {
 func TestLastOrderLeavesNothingUnsynced(t *testing.T) {
 	log := &file{}
 	f := NewFsyncer(Policy{Interval: time.Hour}, 100, log)
-	require.Equal(t, Order{}, f.Last(), "nothing was written")
+	require.Nil(t, land(t, f, f.Last()), "nothing was written")
 	do(t, f, began, &msgs.Written{LastSeq: 105, Bytes: 10, File: log})
 	o := f.Last()
 	require.NoError(t, o.Perform())
-	f.Done(o)
+	require.EqualValues(t, 105, land(t, f, o).Durable)
 	require.Equal(t, 1, log.syncs)
-	require.EqualValues(t, 105, o.Publication.Durable)
 	require.EqualValues(t, 105, f.Synced())
-	require.Equal(t, Order{}, f.Last())
+	require.Nil(t, land(t, f, f.Last()))
+	require.Equal(t, 1, log.syncs)
+}
+
+// Orders that are under way at once come to their end in the order in which they
+// were given: epochs go out once and in the order of the log, never before their
+// own sync has returned, and a file is not closed while an order before is about to
+// sync it.
+func TestOrdersUnderWayAtOnceEndInOrder(t *testing.T) {
+	a, b := &file{}, &file{}
+	f := NewFsyncer(Policy{Always: true}, 0, a)
+	epoch := func(n uint64) []*msgs.Epoch { return []*msgs.Epoch{{Number: n}} }
+	first := f.Step(began, []*msgs.Written{{LastSeq: 1, Bytes: 10, File: a, Epochs: epoch(1)}})
+	second := f.Step(began, []*msgs.Written{{
+		LastSeq: 2, Bytes: 10, File: b, Retired: a, Epochs: epoch(2), Sealed: []msgs.Segment{{Number: 1}},
+	}})
+	third := f.Step(began, []*msgs.Written{{LastSeq: 2, File: b, Epochs: epoch(3)}}) // has nothing to sync
+	require.NoError(t, third.Perform())
+	require.Nil(t, land(t, f, third))
+	require.NoError(t, second.Perform())
+	require.Nil(t, land(t, f, second))
+	require.Zero(t, f.Synced())
+	require.Zero(t, a.closes)
+	require.NoError(t, first.Perform())
+	require.Equal(t, &msgs.Publication{
+		Epochs: []*msgs.Epoch{{Number: 1}, {Number: 2}, {Number: 3}}, Durable: 2, Sealed: []msgs.Segment{{Number: 1}},
+	}, land(t, f, first))
+	require.EqualValues(t, 2, f.Synced())
+	require.Equal(t, 1, a.closes)
+	require.Empty(t, f.Abandon())
+}
+
+func TestWhatWaitsForOrdersThatNeverEndIsAbandonedOnce(t *testing.T) {
+	a, b := &file{}, &file{err: errors.New("EIO")}
+	f := NewFsyncer(Policy{Always: true}, 0, a)
+	first := f.Step(began, []*msgs.Written{{LastSeq: 1, Bytes: 10, File: b, Retired: a, Epochs: []*msgs.Epoch{{Number: 1}}}})
+	second := f.Step(began, []*msgs.Written{{LastSeq: 2, Bytes: 10, File: b, Epochs: []*msgs.Epoch{{Number: 2}}}})
+	require.Error(t, first.Perform())
+	require.Nil(t, land(t, f, second), "its own sync has not been followed by the one before it")
+	require.Len(t, f.Abandon(), 2)
+	require.Equal(t, 1, a.closes)
+	require.Empty(t, f.Abandon())
+	require.Nil(t, land(t, f, second))
+	require.Zero(t, f.Synced())
+}
+
+func TestPublicationThatIsRefusedStaysToBeAbandoned(t *testing.T) {
+	log, refusal := &file{}, errors.New("the publisher is gone")
+	f := NewFsyncer(Policy{Always: true}, 0, log)
+	o := f.Step(began, []*msgs.Written{{LastSeq: 1, Bytes: 10, File: log, Epochs: []*msgs.Epoch{{Number: 1}}}})
+	require.NoError(t, o.Perform())
+	require.ErrorIs(t, f.Land(o, func(*msgs.Publication) error { return refusal }), refusal)
+	require.Len(t, f.Abandon(), 1)
+}
+
+func TestBatchIsHeldUntilItIsAsLargeAsWhatIsUnderWay(t *testing.T) {
+	log := &file{}
+	f := NewFsyncer(Policy{Always: true}, 0, log)
+	seq := uint64(0)
+	written := func(requests int) *msgs.Written {
+		seq++
+		return &msgs.Written{LastSeq: seq, Bytes: 10, File: log, Epochs: []*msgs.Epoch{{Answers: make([]msgs.Answer, requests)}}}
+	}
+	require.Nil(t, f.Hold([]*msgs.Written{written(1)}), "nothing is under way")
+	o := f.Step(began, []*msgs.Written{written(3)})
+	batch := []*msgs.Written{written(1)}
+	change := f.Hold(batch)
+	require.NotNil(t, change)
+	require.NotNil(t, f.Hold(append(batch, written(1))))
+	require.Nil(t, f.Hold(append(batch, written(2))))
+	require.Empty(t, change)
+	land(t, f, o)
+	require.Len(t, change, 1, "whoever waits asks again")
+	require.Nil(t, f.Hold(batch))
 }
 
 // Whatever arrives when, and whatever the policy: the durable head is never above
@@ -238,14 +323,14 @@ func TestDurableHeadIsNeverAboveWhatWasSynced(t *testing.T) {
 			}
 			newest := files[len(files)-1]
 			before := newest.syncs
-			o := do(t, f, after(ms), batch...)
+			said := do(t, f, after(ms), batch...)
 			if newest.syncs > before {
 				covered = seq
 			}
 			require.LessOrEqual(t, f.Synced(), covered)
-			if o.Publication != nil {
-				require.LessOrEqual(t, o.Publication.Durable, covered)
-				out = append(out, o.Publication.Epochs...)
+			if said != nil {
+				require.LessOrEqual(t, said.Durable, covered)
+				out = append(out, said.Epochs...)
 			}
 			if at, ok := f.Wake(); ok {
 				require.True(t, at.After(after(ms)), "a deadline in the past keeps the stage spinning")
@@ -253,7 +338,7 @@ func TestDurableHeadIsNeverAboveWhatWasSynced(t *testing.T) {
 		}
 		o := f.Last()
 		require.NoError(t, o.Perform())
-		f.Done(o)
+		land(t, f, o)
 		require.Equal(t, seq, f.Synced())
 		require.Equal(t, in, out)
 		for i, file := range files {

@@ -2,8 +2,6 @@ package walwriter
 
 import (
 	"errors"
-	"path"
-	"sync"
 
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/keys"
@@ -24,6 +22,9 @@ type Storage struct {
 	// SegmentBytes is the size at which segments are sealed: no zeros are written
 	// beyond it. 0 stands for no limit.
 	SegmentBytes int64
+	// Syncs is how many syncs of a segment may be under way at once; 0 stands for
+	// 1. It is 1 on a file system that does not report apart.
+	Syncs int
 	// Sealing says how the segments that are begun are sealed.
 	Sealing keys.Sealing
 }
@@ -45,28 +46,6 @@ type Log struct {
 	// left is a sealed file that the fsyncer has not been told of yet.
 	left *segmentFile
 }
-
-// segmentFile is the file of a segment. The fsyncer syncs it whenever that is
-// due, and the writer when it leaves it. Once a sync has failed there is no other:
-// the next might succeed without having written anything.
-type segmentFile struct {
-	vfs.File
-	mu     sync.Mutex
-	failed error
-}
-
-// Sync implements msgs.File.
-func (f *segmentFile) Sync() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.failed == nil {
-		f.failed = errNoReturn // and so it stays if the call panics
-		f.failed = f.File.Sync()
-	}
-	return f.failed
-}
-
-var errNoReturn = errs.New(errs.CodeIO, "an earlier sync of the file did not come to an end")
 
 // CreateLog begins a log in files that grow with each write; see
 // Storage.CreateLog.
@@ -104,11 +83,11 @@ func (s Storage) CreateLog(h wal.Header) (*Log, *wal.Writer, error) {
 // segment, before it calls any of their commits durable.
 func (s Storage) ContinueLog(segment *wal.Writer, doubtful []byte) (*Log, error) {
 	name, end := wal.SegmentName(segment.Header().Number), segment.Size()
-	file, err := s.FS.OpenReadWrite(path.Join(s.Dir, name))
+	file, err := s.open(name, s.FS.OpenReadWrite)
 	if err != nil {
 		return nil, errs.Wrap(errs.CodeIO, err, "open the segment %s", name).On(name)
 	}
-	l := &Log{storage: s, file: &segmentFile{File: file}, name: name, offset: end - int64(len(doubtful))}
+	l := &Log{storage: s, file: file, name: name, offset: end - int64(len(doubtful))}
 	if err := l.resume(doubtful, end); err != nil {
 		_ = file.Close() // the error before says more
 		return nil, err
@@ -249,11 +228,11 @@ func (l *Log) rotate(number uint64, header []byte) error {
 // what it was.
 func (l *Log) begin(number uint64, header []byte) error {
 	name := wal.SegmentName(number)
-	file, err := l.storage.FS.Create(path.Join(l.storage.Dir, name))
+	file, err := l.storage.open(name, l.storage.FS.Create)
 	if err != nil {
 		return errs.Wrap(errs.CodeIO, err, "create the segment %s", name).On(name)
 	}
-	next := Log{storage: l.storage, file: &segmentFile{File: file}, name: name, left: l.left}
+	next := Log{storage: l.storage, file: file, name: name, left: l.left}
 	if err := next.settle(header); err != nil {
 		_ = file.Close() // the store is broken already; nothing follows from this
 		return err
@@ -297,7 +276,7 @@ func (l *Log) Close() error {
 
 // finish makes the segment end where its frames do.
 func (l *Log) finish() error {
-	if l.zeroed <= l.offset || l.interrupted || l.file.failed != nil {
+	if l.zeroed <= l.offset || l.interrupted || l.file.failed() {
 		return nil
 	}
 	if err := l.cut(); err != nil {

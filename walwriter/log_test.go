@@ -230,7 +230,7 @@ func TestSegmentWhoseSyncHasFailedIsNeverSyncedAgain(t *testing.T) {
 				}
 				return vfs.Fault{}
 			})
-			sync := func() error { return Order{Sync: written.File}.Perform() }
+			sync := func() error { return (&Order{Sync: written.File}).Perform() }
 			rotate := func() error { _, err := log.Perform(step(t, w, commits(&seq, 1, 10))); return err }
 			calls := []func() error{sync, rotate}
 			if first == "writer" {

@@ -12,10 +12,12 @@
 //     successor. Zeros written ahead are found in the last segment only.
 //  3. Nothing is called durable before a sync that began after its write has
 //     returned without an error.
-//  4. A write, sync or rotation that fails ends the pipeline. No sync is ever
-//     called again on a file after one has failed, by neither stage, for nobody
-//     knows what is on disk then: a second sync may succeed and mean nothing.
-//     Opening the store again finds out.
+//  4. A write, sync or rotation that fails ends the pipeline. No sync is ever begun
+//     on a file after one has failed, by neither stage, for nobody knows what is on
+//     disk then: a second sync may succeed and mean nothing. Opening the store
+//     again finds out.
+//  5. Several syncs may be under way at once, but what waits for them comes out in
+//     the order in which they began.
 //
 // The log sits behind two small pieces, Plan (what is to be written) and Log
 // (the files), so that a replicated log could take the place of the files.

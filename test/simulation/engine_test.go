@@ -88,10 +88,9 @@ func start(w *world, working *state.Working, unsynced *pipeline.Unsynced, log *w
 		e.sequencerStage(sequencer.New(cfg.EpochBytes, image.Micros())),
 		e.applierStage(applier.New(e.executor, cfg.Window, working, image)),
 		e.writerStage(),
-		e.fsyncerStage(),
-		e.publisherStage(),
-		e.checkpointerStage(),
 	}
+	e.stages = append(e.stages, e.fsyncerStages()...)
+	e.stages = append(e.stages, e.publisherStage(), e.checkpointerStage())
 	if unsynced.Bytes > 0 {
 		e.written.messages = append(e.written.messages, &msgs.Written{LastSeq: image.Seq(), Bytes: unsynced.Bytes, File: log.File()})
 	}
@@ -207,35 +206,40 @@ func (e *engine) write(s *stage, plan *walwriter.Plan) {
 	})
 }
 
-func (e *engine) fsyncerStage() *stage {
-	s := &stage{name: "fsyncer"}
-	s.waiting = func() bool { return len(e.written.messages) > 0 || e.w.due(e.fsyncer.Wake()) }
-	s.take = func() error {
-		batch := e.written.takeUpTo(maxGather, e.w.rng.IntN)
-		s.fail = func(cause error) {
-			for _, w := range batch {
+// fsyncerStages returns the workers of the fsyncer, as many as there may be syncs
+// under way.
+func (e *engine) fsyncerStages() (workers []*stage) {
+	for i := range max(e.w.cfg.Rules().Syncs, 1) {
+		s := &stage{name: "fsyncer"}
+		if i > 0 {
+			s.name = fmt.Sprint("fsyncer ", i+1)
+		}
+		s.waiting = func() bool { return len(e.written.messages) > 0 || e.w.due(e.fsyncer.Wake()) }
+		s.take = func() error {
+			e.performSync(s, e.fsyncer.Step(e.w.now, e.written.takeUpTo(maxGather, e.w.rng.IntN)))
+			return nil
+		}
+		s.abandon = func(cause error) {
+			for _, w := range e.written.messages {
 				abortWritten(w.Epochs, cause)
 				closeRetired(w)
 			}
+			e.written.messages = nil
+			if !slices.ContainsFunc(workers, func(other *stage) bool { return !other.abandoned }) {
+				abortWritten(e.fsyncer.Abandon(), cause)
+			}
 		}
-		e.performSync(s, e.fsyncer.Step(e.w.now, batch))
-		return nil
+		workers = append(workers, s)
 	}
-	s.abandon = func(cause error) {
-		for _, w := range e.written.messages {
-			abortWritten(w.Epochs, cause)
-			closeRetired(w)
-		}
-	}
-	return s
+	return workers
 }
 
 // performSync lets time pass before a sync has its effect, and again before it
 // returns: what is written in the meantime may be synced, and may not.
-func (e *engine) performSync(s *stage, o walwriter.Order) {
+func (e *engine) performSync(s *stage, o *walwriter.Order) {
 	name := "has nothing to sync"
 	if o.Sync != nil {
-		name = fmt.Sprintf("syncs %d", o.Publication.Durable)
+		name = fmt.Sprintf("syncs %d", o.Durable())
 	}
 	s.then(name, func() error {
 		if err := o.Perform(); err != nil {
@@ -244,10 +248,14 @@ func (e *engine) performSync(s *stage, o walwriter.Order) {
 		if o.Sync != nil {
 			e.synced = max(e.synced, e.inFile[o.Sync])
 		}
-		s.then("is done", func() error { e.fsyncer.Done(o); return nil })
-		if o.Publication != nil {
-			send(e, s, &e.publications, o.Publication, func(cause error) { s.fail(cause) })
-		}
+		s.when("is done", func() bool { return e.cause != nil || e.publications.room() }, func() error {
+			return e.fsyncer.Land(o, func(p *msgs.Publication) error {
+				if e.cause != nil {
+					return e.cause
+				}
+				return e.w.must(e.publications.put(p))
+			})
+		})
 		return nil
 	})
 }
@@ -329,6 +337,9 @@ func (e *engine) takeCheckpoint(s *stage, replies []chan msgs.CheckpointReply) {
 func (e *engine) breakDown(cause error) {
 	if e.cause == nil {
 		e.cause = cause
+		if !e.w.disk.failed {
+			_ = e.w.must(fmt.Errorf("nothing has failed, and the engine has: %w", cause))
+		}
 		e.heads.Fail(cause)
 		e.w.trace.add("broken down: " + string(errs.CodeOf(cause)))
 	}

@@ -85,7 +85,7 @@ func newWorld(seed uint64) *world {
 	if seed%3 == 0 {
 		w.cfg.SegmentAge = 20 * time.Millisecond
 	}
-	for _, name := range []string{"sequencer", "applier", "writer", "fsyncer", "publisher", "checkpointer"} {
+	for _, name := range []string{"sequencer", "applier", "writer", "fsyncer", "fsyncer 2", "publisher", "checkpointer"} {
 		w.speed[name] = 1 + rng.IntN(12)
 	}
 	w.trace.add(fmt.Sprintf("%v, segments of %d, %d checkpoints kept, %d zeros ahead",
@@ -408,7 +408,7 @@ func (w *world) tryOpen() error {
 	if err != nil {
 		return err
 	}
-	storage := walwriter.Storage{FS: w.disk, Dir: dir, SegmentBytes: w.cfg.SegmentBytes}
+	storage := walwriter.Storage{FS: w.disk, Dir: dir, SegmentBytes: w.cfg.SegmentBytes, Syncs: w.cfg.Rules().Syncs}
 	if w.cfg.Durability == pipeline.Full {
 		storage.Prezero = w.zeros
 	}
