@@ -47,12 +47,6 @@ type Log struct {
 	left *segmentFile
 }
 
-// CreateLog begins a log in files that grow with each write; see
-// Storage.CreateLog.
-func CreateLog(fs vfs.FS, dir string, h wal.Header) (*Log, *wal.Writer, error) {
-	return Storage{FS: fs, Dir: dir}.CreateLog(h)
-}
-
 // CreateLog begins a segment: its header and its directory entry are on stable
 // storage when it returns.
 func (s Storage) CreateLog(h wal.Header) (*Log, *wal.Writer, error) {

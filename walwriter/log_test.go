@@ -40,7 +40,7 @@ func segmentPath(number uint64) string { return dir + "/" + wal.SegmentName(numb
 
 // full is a log in which every epoch finds its segment full.
 func full(t *testing.T, mem *vfs.Mem) (*Log, *Writer) {
-	log, segment, err := CreateLog(mem, dir, header)
+	log, segment, err := Storage{FS: mem, Dir: dir}.CreateLog(header)
 	require.NoError(t, err)
 	return log, NewWriter(segment, wal.HeaderSize+1, durableAt(0))
 }
@@ -55,7 +55,7 @@ func TestNewSegmentIsDurableBeforeItIsUsed(t *testing.T) {
 	mem := newMem(t)
 	var calls trace
 	mem.SetInjector(func(op vfs.Op) vfs.Fault { calls.record(op); return vfs.Fault{} })
-	log, segment, err := CreateLog(mem, dir, header)
+	log, segment, err := Storage{FS: mem, Dir: dir}.CreateLog(header)
 	require.NoError(t, err)
 	name := segmentPath(3)
 	require.Equal(t, []string{"create " + name, "write " + name, "sync " + name, "syncdir " + dir}, calls.take())
@@ -174,7 +174,7 @@ func TestFaultWhileCreatingTheFirstSegmentIsAnErrorAndLeavesNoFileOpen(t *testin
 			}
 			return vfs.Fault{}
 		})
-		_, _, err := CreateLog(fsys, dir, header)
+		_, _, err := Storage{FS: fsys, Dir: dir}.CreateLog(header)
 		require.ErrorIs(t, err, errs.ErrIO)
 		require.ErrorIs(t, err, syscall.ENOSPC)
 		require.Zero(t, fsys.open)
