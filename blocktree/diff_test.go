@@ -1,6 +1,7 @@
 package blocktree
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,11 +47,17 @@ func requireDiff(t require.TestingT, old, new model, oldTree, newTree *Tree) {
 	require.Equal(t, len(wantPuts), len(puts))
 	require.Equal(t, len(wantDeletions), len(deletions))
 	for i, want := range wantPuts {
-		requireOld(t, want, puts[i])
+		requireEntry(t, want, puts[i])
 	}
 	for i, want := range wantDeletions {
-		requireOld(t, want, deletions[i])
+		requireEntry(t, want, deletions[i])
 	}
+}
+
+func requireEntry(t require.TestingT, want, got Entry) {
+	require.Equal(t, string(want.Key), string(got.Key))
+	require.True(t, bytes.Equal(want.Value, got.Value))
+	require.Equal(t, want.Version, got.Version)
 }
 
 // Any writes between two snapshots, of trees large enough to split and join leaves

@@ -271,18 +271,27 @@ func (l *leaf) narrow(length int) {
 
 // compact moves the entries, but for entry except, to a buffer of their own, in
 // key order, with room for more bytes.
+//
+// Most of them lie one behind the other, as the last compaction has left them, and
+// are moved in runs.
 func (l *leaf) compact(except, more int) {
-	old := *l
+	old := l.buf
 	l.renew(room(int(l.live) + more))
-	to := 0
+	to, from, end := 0, 0, 0 // [from, end) of old is the run that goes to to
 	for i := range int(l.count) {
 		if i == except {
 			continue
 		}
-		n := copy(l.buf[to:], old.raw(i)[:old.size(i)])
-		l.offsets[i] = uint16(to)
-		to += n
+		at := int(l.offsets[i])
+		if at != end {
+			to += copy(l.buf[to:], old[from:end])
+			from = at
+		}
+		l.offsets[i] = uint16(to + at - from)
+		_, size, _ := entryTail(old[at:])
+		end = at + size
 	}
+	to += copy(l.buf[to:], old[from:end])
 	l.tail.Store(uint32(to))
 }
 

@@ -1,6 +1,9 @@
 package blocktree
 
-import "slices"
+import (
+	"slices"
+	"unsafe"
+)
 
 // abreast is how many searches go side by side: about as many pieces of memory as
 // a processor waits for at once.
@@ -42,7 +45,10 @@ func (t *Tree) Touch(keys [][]byte) {
 	}
 	for some := range slices.Chunk(keys, abreast) {
 		if t.leafOf(some[0]) != t.leafOf(some[len(some)-1]) {
-			t.approach(some)
+			leaves, _ := t.approach(some)
+			for i := range some {
+				prefetch(unsafe.Pointer(leaves[i].tail), 1)
+			}
 		}
 	}
 }

@@ -115,10 +115,10 @@ func (t *Tree) Fork() *Tree {
 	return &Tree{root: t.root, height: t.height, generation: generations.Add(1), count: t.count, memory: t.memory}
 }
 
-// Put sets key to value and version, copying both slices, and returns what was
-// there before. A nil value is an empty value. The caller has made sure that key
-// has at most MaxKeySize bytes.
-func (t *Tree) Put(key, value []byte, version uint64) (old Entry, replaced bool) {
+// Put sets key to value and version, copying both slices, and returns the value and
+// the version that were there before. A nil value is an empty value. The caller has
+// made sure that key has at most MaxKeySize bytes.
+func (t *Tree) Put(key, value []byte, version uint64) (old []byte, was uint64, replaced bool) {
 	t.assertWritable()
 	assertKey(key)
 	size := entrySize(key, value, version)
@@ -129,7 +129,7 @@ func (t *Tree) Put(key, value []byte, version uint64) (old Entry, replaced bool)
 	l, i, found := t.seekFor(key)
 	growth := size
 	if found {
-		old = l.entry(i)
+		_, old, was = l.at(i)
 		growth -= l.size(i)
 	}
 	full := !found && int(l.count) == leafCap || growth > 0 && int(l.live)+growth > leafTarget
@@ -138,10 +138,10 @@ func (t *Tree) Put(key, value []byte, version uint64) (old Entry, replaced bool)
 	case !found && i == int(l.count):
 		// Keys that arrive in order leave full leaves behind them.
 		t.putAfter(size, key, value, version)
-		return Entry{}, false
+		return nil, 0, false
 	case !found && i == 0:
 		t.putBefore(size, key, value, version)
-		return Entry{}, false
+		return nil, 0, false
 	case l.count > 1:
 		t.split()
 		return t.Put(key, value, version)
@@ -159,24 +159,24 @@ func (t *Tree) Put(key, value []byte, version uint64) (old Entry, replaced bool)
 	if growth < 0 {
 		t.tidy()
 	}
-	return old, found
+	return old, was, found
 }
 
-// Delete removes key and returns what was there.
-func (t *Tree) Delete(key []byte) (old Entry, found bool) {
+// Delete removes key and returns the value and the version that were there.
+func (t *Tree) Delete(key []byte) (old []byte, was uint64, found bool) {
 	t.assertWritable()
 	l, i, found := t.seek(key)
 	if !found {
-		return Entry{}, false
+		return nil, 0, false
 	}
-	old = l.entry(i)
+	_, old, was = l.at(i)
 	l = t.ownLeaf()
 	before := l.bytes()
 	l.remove(i)
 	t.memory += l.bytes() - before
 	t.count--
 	t.tidy()
-	return old, true
+	return old, was, true
 }
 
 func (t *Tree) assertWritable() {

@@ -149,8 +149,9 @@ func (w *Working) Begin(seq uint64, micros int64) {
 // Put sets a key. The slices become part of the changeset and must not be
 // modified afterwards.
 func (w *Working) Put(id catalog.SpaceID, key, val []byte) {
-	old, _ := w.writable(id).tree.Put(key, val, w.seq)
-	w.record(msgs.Effect{Op: msgs.EffectPut, Space: id, Key: key, Value: val}, w.prior(old))
+	old, was, _ := w.writable(id).tree.Put(key, val, w.seq)
+	e := w.record(old, was)
+	e.Op, e.Space, e.Key, e.Value = msgs.EffectPut, id, key, val
 }
 
 // Delete removes a key and reports whether it was there. The slice must not be
@@ -159,34 +160,38 @@ func (w *Working) Delete(id catalog.SpaceID, key []byte) bool {
 	if _, _, found := w.tree(id).Get(key); !found {
 		return false
 	}
-	old, _ := w.writable(id).tree.Delete(key)
-	w.record(msgs.Effect{Op: msgs.EffectDelete, Space: id, Key: key}, w.prior(old))
+	old, was, _ := w.writable(id).tree.Delete(key)
+	e := w.record(old, was)
+	e.Op, e.Space, e.Key = msgs.EffectDelete, id, key
 	return true
 }
 
-// prior returns what was under a key, as a copy: it may be kept for long, and
-// would keep a whole buffer of the tree with it.
-func (w *Working) prior(old blocktree.Entry) msgs.Prior {
-	if old.Version == 0 {
-		return msgs.Prior{}
+// record adds an effect, for the caller to fill, that replaces a value of a version;
+// 0 if there was none.
+func (w *Working) record(old []byte, was uint64) *msgs.Effect {
+	n := len(w.effects)
+	if n == cap(w.effects) {
+		w.Reserve(max(n, 1))
 	}
-	if n := len(old.Value); cap(w.arena)-len(w.arena) < n {
+	w.effects, w.priors = w.effects[:n+1], w.priors[:n+1]
+	if was > 0 {
+		w.priors[n].Value, w.priors[n].Version = w.keep(old), was
+	}
+	return &w.effects[n]
+}
+
+// keep returns a copy of a value of the tree: it may be kept for long, and would keep
+// a whole buffer with it.
+func (w *Working) keep(old []byte) []byte {
+	if n := len(old); cap(w.arena)-len(w.arena) < n {
 		if n > arenaPiece/4 {
-			return msgs.Prior{Value: bytes.Clone(old.Value), Version: old.Version}
+			return bytes.Clone(old)
 		}
 		w.arena = make([]byte, 0, min(arenaPiece, max(2*cap(w.arena), n)))
 	}
 	from := len(w.arena)
-	w.arena = append(w.arena, old.Value...)
-	return msgs.Prior{Value: w.arena[from:len(w.arena):len(w.arena)], Version: old.Version}
-}
-
-func (w *Working) record(e msgs.Effect, prior msgs.Prior) {
-	if len(w.effects) == cap(w.effects) {
-		w.Reserve(max(len(w.effects), 1))
-	}
-	w.effects = append(w.effects, e)
-	w.priors = append(w.priors, prior)
+	w.arena = append(w.arena, old...)
+	return w.arena[from:len(w.arena):len(w.arena)]
 }
 
 // Reserve makes room for so many more effects of the commit under
@@ -209,7 +214,8 @@ func (w *Working) DropSpace(id catalog.SpaceID) {
 	}
 	s := w.writable(id)
 	w.dropped = append(w.dropped, droppedSpace{len(w.effects), s.tree})
-	w.record(msgs.Effect{Op: msgs.EffectDropSpace, Space: id}, msgs.Prior{})
+	e := w.record(nil, 0)
+	e.Op, e.Space = msgs.EffectDropSpace, id
 	s.tree = blocktree.New()
 }
 
