@@ -242,31 +242,43 @@ func (tx *Tx) handle() *Scope { return tx.session.Scope(tx.project, tx.scope) }
 type Savepoint struct {
 	tx         *Tx
 	mark       state.Mark
-	mutations  int
 	operations int
 	performed  int
+	// last is the last of those operations; nil if there are none. It tells whether
+	// they are the same ones still.
+	last msgs.Operation
 }
 
 // Savepoint returns the present point of the transaction.
 func (tx *Tx) Savepoint() Savepoint {
-	return Savepoint{
-		tx: tx, mark: tx.working.Mark(), mutations: len(tx.mutations), operations: len(tx.operations), performed: tx.performed,
+	p := Savepoint{tx: tx, mark: tx.working.Mark(), operations: len(tx.operations), performed: tx.performed}
+	if p.operations > 0 {
+		p.last = tx.operations[p.operations-1]
 	}
+	return p
+}
+
+// reached reports whether the transaction still has all that it had at a savepoint.
+func (tx *Tx) reached(p *Savepoint) bool {
+	return p.operations <= len(tx.operations) && (p.operations == 0 || tx.operations[p.operations-1] == p.last)
 }
 
 // RollbackTo takes back everything the transaction wrote since the savepoint.
-// What it read since then still counts. The savepoint stays usable, later ones
-// do not; one of another transaction, or one taken back already, does nothing.
+// What it read since then still counts. The savepoint stays usable; one that comes
+// after a write that was taken back does nothing any more, nor does one of another
+// transaction.
 func (tx *Tx) RollbackTo(p Savepoint) {
-	if p.tx != tx || tx.done || p.mutations > len(tx.mutations) {
+	if p.tx != tx || tx.done || !tx.reached(&p) {
 		return
 	}
 	for _, op := range tx.operations[p.operations:] {
 		tx.observed(op)
 	}
-	tx.working.Rollback(p.mark)
-	tx.performed = p.performed
-	tx.mutations = tx.mutations[:p.mutations]
+	if tx.performed >= p.performed { // else the fork has not come to the savepoint again
+		tx.working.Rollback(p.mark)
+		tx.performed = p.performed
+	}
+	tx.mutations = tx.mutations[:p.operations]
 	tx.operations = tx.operations[:p.operations]
 }
 
