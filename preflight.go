@@ -83,13 +83,26 @@ func (s *Scope) Plan(ctx context.Context, env Envelope) (Plan, error) {
 
 // CommitWithPreflight plans an envelope and commits the plan. What the plan finds
 // wrong is returned without anything having been submitted; a change between the
-// two fails with conflict.
+// two fails with conflict. A retry is a Duplicate, as it is for CommitEnvelope.
 func (s *Session) CommitWithPreflight(ctx context.Context, env Envelope, finality Finality) (Result, error) {
 	plan, err := s.Plan(ctx, env)
-	if err != nil {
-		return Result{}, err
+	if err == nil {
+		return s.CommitEnvelope(ctx, plan.Envelope, finality)
 	}
-	return s.CommitEnvelope(ctx, plan.Envelope, finality)
+	if refused := s.usable(); refused != nil {
+		return Result{}, refused
+	}
+	// What a retry finds wrong may be what the request itself has made. An image that
+	// shows this shows that it was applied.
+	_, known, mismatch := s.recognise(s.db.pipeline.Heads().Visible(), &env)
+	switch {
+	case known != nil:
+		t := Ticket{ticket: known, db: s.db}
+		return t.reach(ctx, finality)
+	case mismatch != nil:
+		err = mismatch
+	}
+	return Result{}, err
 }
 
 // CommitWithPreflight plans an envelope and commits the plan; see

@@ -357,3 +357,33 @@ func BenchmarkPreflight(b *testing.B) {
 		})
 	}
 }
+
+func TestARetryWithPreflightIsADuplicateThoughItFindsItsOwnTraces(t *testing.T) {
+	app, ctx, key := openJobs(t, 1), t.Context(), aedb.NewIdempotencyKey()
+	env := func(m aedb.Mutation, assertions ...aedb.Assertion) aedb.Envelope {
+		return aedb.Envelope{IdempotencyKey: &key, Assertions: assertions, Mutations: []aedb.Mutation{m}}
+	}
+	insert := env(app.Insert("jobs", job(7)), app.KeyExists([]byte("k"), false))
+	first, err := app.CommitWithPreflight(ctx, insert, aedb.Visible)
+	require.NoError(t, err)
+	require.Equal(t, aedb.Applied, first.Outcome)
+
+	again := func(finality aedb.Finality) {
+		t.Helper()
+		r, err := app.CommitWithPreflight(ctx, insert, finality)
+		require.NoError(t, err)
+		require.Equal(t, aedb.Duplicate, r.Outcome)
+		require.Equal(t, first.CommitSeq, r.CommitSeq)
+	}
+	again(aedb.Visible)
+	commit(t, app, app.KvSet([]byte("k"), nil), app.DropTable("jobs"))
+	again(aedb.Durable)
+
+	_, err = app.CommitWithPreflight(ctx, env(app.Delete("jobs", aedb.Int(7))), aedb.Visible)
+	require.ErrorIs(t, err, aedb.ErrIdempotencyMismatch)
+	key = aedb.NewIdempotencyKey()
+	_, err = app.CommitWithPreflight(ctx, insert, aedb.Visible)
+	require.ErrorIs(t, err, aedb.ErrTableNotFound)
+	_, err = app.CommitWithPreflight(ctx, env(app.KvSet([]byte("k"), nil), app.KeyExists([]byte("k"), false)), aedb.Visible)
+	require.ErrorIs(t, err, aedb.ErrAssertionFailed)
+}

@@ -99,10 +99,7 @@ func (s *Session) CommitEnvelope(ctx context.Context, env Envelope, finality Fin
 	if err != nil {
 		return Result{}, err
 	}
-	if finality == Durable {
-		return t.Durable(ctx)
-	}
-	return t.Visible(ctx)
+	return t.reach(ctx, finality)
 }
 
 // Commit makes one atomic commit of the mutations and waits until it is visible;

@@ -86,5 +86,13 @@ func (t *Ticket) Durable(ctx context.Context) (Result, error) {
 	return r, nil
 }
 
+// reach waits for a finality.
+func (t *Ticket) reach(ctx context.Context, finality Finality) (Result, error) {
+	if finality == Durable {
+		return t.Durable(ctx)
+	}
+	return t.Visible(ctx)
+}
+
 // Done is closed when the commit is visible or has failed.
 func (t *Ticket) Done() <-chan struct{} { return t.ticket.Done() }
