@@ -39,8 +39,10 @@ type ChangeSelector = feed.Selector
 // Seq.
 //
 // The feed runs within the loop, and never holds up commits. In the modes that
-// publish before the sync a crash can undo a commit that was told of; whoever
-// cannot bear that calls DB.WaitDurable first.
+// publish before the sync a crash can undo a commit that was told of, and in every
+// mode a Volatile one, whose seq another commit has then: whoever cannot bear that
+// calls DB.Flush before it relies on a Seq, or DB.WaitDurable if there are no Volatile
+// commits.
 func (s *Session) Changes(ctx context.Context, from uint64, o ChangeOptions) iter.Seq2[Delta, error] {
 	if err := s.usable(); err != nil {
 		return func(yield func(Delta, error) bool) { yield(Delta{}, err) }
@@ -73,10 +75,23 @@ func (db *DB) newFeed() *feed.Feed {
 	return feed.New(feed.Source{
 		Recent:  history,
 		Log:     feed.NewLog(db.cfg.FS, db.dir, db.sealing.Ring),
+		Written: db.written,
 		Visible: func() uint64 { return heads.Visible().Seq() },
 		Moved:   heads.Moved,
 		Closed:  db.closed,
 		Broken:  db.pipeline.Poisoned(),
 		Err:     db.Err,
 	})
+}
+
+// written waits until the log holds a visible commit and all before it. It is told of
+// volatile commits with the next that is not, and now and then, while memory may have
+// let go of them already; a flush tells it of all.
+func (db *DB) written(ctx context.Context, seq uint64) error {
+	heads := db.pipeline.Heads()
+	if seq <= heads.Logged() || seq <= heads.Durable() {
+		return nil
+	}
+	_, err := db.pipeline.Flush(ctx)
+	return err
 }

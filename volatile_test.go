@@ -254,3 +254,32 @@ func TestFeedTellsVolatileCommitsFromMemoryAndMarksThemInTheLog(t *testing.T) {
 	require.Equal(t, from+1, d.Seq)
 	require.Empty(t, d.Changes)
 }
+
+// The log is told of volatile commits late. A feed that comes when memory has let go
+// of them already finds their marks all the same.
+func TestFeedFindsVolatileCommitsThatMemoryHasLetGoOf(t *testing.T) {
+	ctx := t.Context()
+	for name, cfg := range modes() {
+		t.Run(name, func(t *testing.T) {
+			cfg.Reads.HistoryCommits = 8
+			db, app := openWith(t, cfg)
+			defer func() { require.NoError(t, db.Close(context.Background())) }()
+			from := db.Heads().VisibleSeq
+			for i := range 40 {
+				_, err := app.CommitEnvelope(ctx, volatile(app, "k", fmt.Sprint(i)), aedb.Visible)
+				require.NoError(t, err)
+			}
+			next, head := from, db.Heads().VisibleSeq
+			for d, err := range db.NoAuth().Changes(ctx, from, aedb.ChangeOptions{}) {
+				require.NoError(t, err)
+				next++
+				require.Equal(t, next, d.Seq)
+				require.True(t, d.Volatile)
+				require.Equal(t, d.BeforeKnown, len(d.Changes) == 1)
+				if d.Seq == head {
+					break
+				}
+			}
+		})
+	}
+}

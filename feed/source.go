@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"errors"
 
 	"github.com/empyrealapp/aedb-go/catalog"
@@ -11,6 +12,9 @@ import (
 type Source struct {
 	Recent Recent
 	Log    Archive
+	// Written waits until Log holds all commits up to a visible one. Of those that have
+	// no effects in it, it may be told late.
+	Written func(ctx context.Context, seq uint64) error
 	// Visible returns the newest visible commit.
 	Visible func() uint64
 	// Moved returns a channel that is closed when Visible changes after the call.

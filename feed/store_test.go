@@ -134,6 +134,7 @@ func (s *store) Oldest() uint64 {
 func (s *store) feed() *feed.Feed {
 	return feed.New(feed.Source{
 		Recent: s, Log: feed.NewLog(s.fsys, dir, nil), Closed: s.closed, Broken: s.broken,
+		Written: func(context.Context, uint64) error { return nil },
 		Visible: func() uint64 {
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -118,6 +118,9 @@ func (s *subscription) replay(ctx context.Context) error {
 		}
 	}
 	last := s.forgotten()
+	if err := s.source.Written(ctx, last); err != nil {
+		return err
+	}
 	return s.source.Log.Read(after, last, func(set *msgs.Changeset) error {
 		select {
 		case <-s.source.Closed:
