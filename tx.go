@@ -31,6 +31,7 @@ type Tx struct {
 	mutations  []Mutation
 	operations []msgs.Operation
 	performed  int // operations that the fork has; the others are deferrable
+	looked     int // operations that were performed when the transaction last read
 	done       bool
 }
 
@@ -113,6 +114,10 @@ func (tx *Tx) source() (snapshot, error) {
 		return snapshot{}, errs.New(errs.CodeSnapshotExpired, "the transaction has ended")
 	}
 	tx.settle()
+	// What it reads may show what its own writes were worked out from.
+	for ; tx.looked < tx.performed; tx.looked++ {
+		executor.ObserveBasis(tx.working.Catalog(), tx.operations[tx.looked], &tx.reads)
+	}
 	return snapshot{Source: overlay{tx.working, tx.base.Seq()}}, nil
 }
 
@@ -278,6 +283,7 @@ func (tx *Tx) RollbackTo(p Savepoint) {
 		tx.working.Rollback(p.mark)
 		tx.performed = p.performed
 	}
+	tx.looked = min(tx.looked, p.operations)
 	tx.mutations = tx.mutations[:p.operations]
 	tx.operations = tx.operations[:p.operations]
 }
@@ -347,7 +353,14 @@ func (t *tracker) has(space catalog.SpaceID, key []byte) bool {
 
 // Range implements reader.Recorder.
 func (t *tracker) Range(space catalog.SpaceID, start, end []byte) {
+	if n := len(t.deps.Ranges); n > 0 && same(&t.deps.Ranges[n-1], space, start, end) {
+		return // as when many writes are taken back
+	}
 	t.deps.Ranges = append(t.deps.Ranges, msgs.RangeRead{
 		Space: space, Start: bytes.Clone(start), End: bytes.Clone(end), Version: t.base.Seq(),
 	})
+}
+
+func same(r *msgs.RangeRead, space catalog.SpaceID, start, end []byte) bool {
+	return r.Space == space && bytes.Equal(r.Start, start) && bytes.Equal(r.End, end) && (r.End == nil) == (end == nil)
 }

@@ -196,7 +196,7 @@ func (v *View) Query(ctx context.Context, q query.Query, opts ...ReadOption) (Qu
 		return QueryResult{}, err
 	}
 	result, err := reader.Query(ctx, src.Source, v.recorder, v.request(q, gather(opts)))
-	v.noteMissing(err)
+	v.noteRefusal(err)
 	v.pin(src, result.Cursor)
 	return result, err
 }
@@ -220,7 +220,10 @@ func (v *View) rows(ctx context.Context, q query.Query, o readOptions, yield fun
 		yield(nil, err)
 		return
 	}
-	reader.Stream(ctx, src.Source, v.recorder, v.request(q, o))(yield)
+	reader.Stream(ctx, src.Source, v.recorder, v.request(q, o))(func(row Row, err error) bool {
+		v.noteRefusal(err)
+		return yield(row, err)
+	})
 }
 
 // Explain is ReadScope.Explain at the view's snapshot.
@@ -232,7 +235,9 @@ func (v *View) Explain(ctx context.Context, q query.Query, opts ...ReadOption) (
 	if err != nil {
 		return Explanation{}, err
 	}
-	return reader.Explain(src.Source, v.request(q, gather(opts)))
+	e, err := reader.Explain(src.Source, v.request(q, gather(opts)))
+	v.noteRefusal(err)
+	return e, err
 }
 
 // Row returns the row with the given primary key and its version, which is the
@@ -246,19 +251,10 @@ func (v *View) Row(ctx context.Context, table string, key ...Value) (Row, uint64
 	if err != nil {
 		return nil, 0, err
 	}
-	t, err := v.names.Table(src.Catalog(), v.project, v.scope, table)
+	t, err := v.tableOf(src, table, key)
 	if err != nil {
-		v.noteMissing(err)
+		v.noteRefusal(err)
 		return nil, 0, err
-	}
-	if len(key) != len(t.PrimaryKey) {
-		return nil, 0, errs.New(errs.CodeValidation, "the primary key of %s has %d columns, got %d values", t, len(t.PrimaryKey), len(key)).On(table)
-	}
-	for i, p := range t.PrimaryKey {
-		c := &t.Columns[p]
-		if err := value.Check(c.Name, c.Kind, false, v.store.tuning.Load().Limits.TableValueBytes, key[i]); err != nil {
-			return nil, 0, err
-		}
 	}
 	row := make(Row, len(t.Columns))
 	version, ok := reader.GetRow(src.Source, v.recorder, t, key, row)
@@ -268,26 +264,40 @@ func (v *View) Row(ctx context.Context, table string, key ...Value) (Row, uint64
 	return row, version, nil
 }
 
+// tableOf resolves a table that has the given values for a primary key.
+func (v *View) tableOf(src snapshot, table string, key []Value) (*catalog.Table, error) {
+	t, err := v.names.Table(src.Catalog(), v.project, v.scope, table)
+	if err != nil {
+		return nil, err
+	}
+	if len(key) != len(t.PrimaryKey) {
+		return nil, errs.New(errs.CodeValidation, "the primary key of %s has %d columns, got %d values", t, len(t.PrimaryKey), len(key)).On(table)
+	}
+	for i, p := range t.PrimaryKey {
+		c := &t.Columns[p]
+		if err := value.Check(c.Name, c.Kind, false, v.store.tuning.Load().Limits.TableValueBytes, key[i]); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
 // kvScope resolves the view's scope; one that does not exist is nil, and has no
 // keys.
 func (v *View) kvScope(src snapshot) *catalog.Scope {
 	s, err := v.names.Scope(src.Catalog(), v.project, v.scope)
 	if err != nil {
-		v.noteMissing(err)
+		v.noteRefusal(err)
 		return nil
 	}
 	return s
 }
 
-// noteMissing records that a transaction has found a name not to be there. The
-// catalog has no entry for a name that is missing, so it comes to depend on the
-// catalog as a whole.
-func (v *View) noteMissing(err error) {
-	if v.recorder == nil {
-		return
-	}
-	switch errs.CodeOf(err) {
-	case errs.CodeProjectNotFound, errs.CodeScopeNotFound, errs.CodeTableNotFound:
+// noteRefusal records that a transaction was refused a read. It depends on what is
+// defined, and the catalog has no entry for a name that is missing: so the
+// transaction comes to depend on the catalog as a whole.
+func (v *View) noteRefusal(err error) {
+	if err != nil && v.recorder != nil {
 		v.recorder.Range(catalog.SpaceCatalog, nil, nil)
 	}
 }

@@ -18,7 +18,8 @@ type Recorder interface {
 func Observe(cat *catalog.Catalog, op msgs.Operation, rec Recorder) {
 	whole := func(space catalog.SpaceID) { rec.Range(space, nil, nil) }
 	switch op := op.(type) {
-	case *msgs.PutKey: // always succeeds, and tells nothing
+	case *msgs.PutKey: // tells that the scope is there, and nothing of what is in it
+		rec.Range(op.Space, nil, []byte{})
 	case *msgs.RemoveKey:
 		rec.Point(op.Space, op.Key)
 	case *msgs.Compute:
@@ -45,6 +46,9 @@ func Observe(cat *catalog.Catalog, op msgs.Operation, rec Recorder) {
 	case *msgs.Check:
 		observeAll(op.Conditions, rec)
 	case *msgs.Emit: // fails on what the same envelope emitted only
+		if s, err := cat.Scope(op.Scope.Project, op.Scope.Scope); err == nil {
+			rec.Range(s.ID, nil, []byte{})
+		}
 	case *msgs.Alter:
 		whole(catalog.SpaceCatalog)
 		if s, ok := op.Statement.(catalog.CreateIndex); ok { // unique values are looked at
@@ -54,6 +58,43 @@ func Observe(cat *catalog.Catalog, op msgs.Operation, rec Recorder) {
 		}
 	default:
 		whole(catalog.SpaceCatalog)
+	}
+}
+
+// ObserveBasis records what the writes of an operation that has succeeded were worked
+// out from: for a transaction that looks at what it has written. What is replaced in
+// its own place need not be recorded, as a look at that place is; nor need what an
+// operation that succeeds tells, as it has to succeed again. The catalog is the one
+// after the operation.
+func ObserveBasis(cat *catalog.Catalog, op msgs.Operation, rec Recorder) {
+	switch op := op.(type) {
+	case *msgs.SetFields: // by way of an index the row is seen in another place
+		rec.Point(op.Table.ID, op.Key)
+	case *msgs.ComputeCell:
+		rec.Point(op.Table.ID, op.Key)
+	case *msgs.PutRows:
+		if op.Conflict != nil {
+			rec.Range(op.Table.ID, nil, nil)
+		}
+	case *msgs.SetRows:
+		observeSelection(&op.Selection, rec)
+	case *msgs.RemoveRows:
+		observeSelection(&op.Selection, rec)
+	case *msgs.Guard:
+		ObserveBasis(cat, op.Operation, rec)
+	case *msgs.Alter:
+		Observe(cat, op, rec)
+	}
+}
+
+// observeSelection records the rows that are looked at to find those of a selection.
+func observeSelection(s *msgs.BoundSelection, rec Recorder) {
+	if s.Path != nil {
+		rec.Range(s.Table.ID, nil, nil)
+		return
+	}
+	for _, r := range s.Ranges {
+		rec.Range(s.Table.ID, r.Start, r.End)
 	}
 }
 
