@@ -289,6 +289,9 @@ func (p *Pipeline) checkpointerStage() actors.Actor {
 			return nil
 		}
 		outcome := p.take(ctx)
+		if outcome.Err != nil && ctx.Err() != nil { // not the context of who asked
+			outcome.Err = errs.Wrap(errs.CodeUnavailable, context.Cause(ctx), "no checkpoint was taken")
+		}
 		for _, reply := range o.Replies {
 			reply <- msgs.CheckpointReply{Seq: outcome.Seq, Err: outcome.Err}
 		}

@@ -137,6 +137,29 @@ func TestStopThatRunsOutOfTimeIsACrash(t *testing.T) {
 	})
 }
 
+func TestCheckpointThatABreakdownInterruptsIsUnavailable(t *testing.T) {
+	mem := vfs.NewMem()
+	s := open(t, mem, storeDir, config(Full))
+	s.mustCommit(set("k", "v"))
+	stuck := jam(t, mem, vfs.OpCreate)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := s.Checkpoint(context.Background())
+		failed <- err
+	}()
+	<-stuck.reached
+
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Stop(ctx) }()
+	cancel()
+	<-s.Poisoned()
+	stuck.now()
+	require.Error(t, <-stopped)
+	require.ErrorIs(t, <-failed, errs.ErrUnavailable, "the context of who asked has not ended")
+	quiescent(t, s)
+}
+
 func TestLastCheckpointHoldsEverythingAndReleasesTheLog(t *testing.T) {
 	eachMode(t, func(t *testing.T, d Durability) {
 		mem := vfs.NewMem()
