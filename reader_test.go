@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -531,4 +532,21 @@ func TestReaderSeesVolatileCommitsWithTheNextCheckpoint(t *testing.T) {
 	require.NoError(t, db.Close(ctx))
 	_, err = r.Refresh(ctx)
 	require.NoError(t, err)
+}
+
+func TestReaderThatIsClosedEndsWaitsForACommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := readerConfig(vfs.NewMem())
+		cfg.FollowInterval = time.Hour
+		db, _ := openWith(t, cfg)
+		defer func() { require.NoError(t, db.Close(context.Background())) }()
+		r, err := aedb.OpenReader(t.Context(), "store", cfg)
+		require.NoError(t, err)
+		waited := make(chan error, 1)
+		go func() { waited <- r.WaitSeq(context.Background(), db.Heads().VisibleSeq+1) }()
+		synctest.Wait()
+		require.NoError(t, r.Close())
+		require.ErrorIs(t, <-waited, aedb.ErrUnavailable)
+		require.ErrorIs(t, r.WaitSeq(context.Background(), 0), aedb.ErrUnavailable)
+	})
 }

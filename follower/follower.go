@@ -57,7 +57,9 @@ type Follower struct {
 	replica *replica // nil: to be loaded anew
 	waits   int      // looks to be left out before the next try
 	pause   int      // how many were left out last time
-	closed  bool
+
+	ended chan struct{} // closed by Close
+	end   func()        // closes it, once
 
 	mu    sync.Mutex    // guards moved
 	moved chan struct{} // closed when something else is shown
@@ -72,7 +74,8 @@ const maxLoads = 8
 // Open loads a store and begins to follow it. Its errors are those of
 // recovery.Look, and recovery_integrity, with a *Damage, for a damaged log.
 func Open(ctx context.Context, o Options) (*Follower, error) {
-	f := &Follower{options: o, turn: make(chan struct{}, 1), moved: make(chan struct{})}
+	f := &Follower{options: o, turn: make(chan struct{}, 1), moved: make(chan struct{}), ended: make(chan struct{})}
+	f.end = sync.OnceFunc(func() { close(f.ended) })
 	f.shown.Store(&Shown{})
 	if err := f.load(ctx); err != nil && f.Shown().Image == nil {
 		return nil, err
@@ -89,14 +92,15 @@ func Open(ctx context.Context, o Options) (*Follower, error) {
 // Shown returns what is shown now.
 func (f *Follower) Shown() *Shown { return f.shown.Load() }
 
-// Close ends the following. What was shown last stays.
+// Close ends the following, and all waits. What was shown last stays.
 func (f *Follower) Close() {
+	f.end()
 	// It cannot fail: the context does not end, and a follower that is broken has
 	// said so.
 	_ = f.system.Stop(context.Background())
 	f.turn <- struct{}{}
 	defer f.pass()
-	f.closed, f.replica = true, nil
+	f.replica = nil
 }
 
 // run looks at the log now and then. It is the life of the follower's goroutine.
@@ -180,6 +184,8 @@ func (f *Follower) Wait(ctx context.Context, seq uint64) error {
 		}
 		select {
 		case <-moved:
+		case <-f.ended:
+			return f.errClosed()
 		case <-ctx.Done():
 			return errs.FromContext(ctx, "waiting for a commit")
 		}
@@ -208,10 +214,16 @@ func (f *Follower) show(change func(*Shown)) {
 	}
 }
 
+func (f *Follower) errClosed() error {
+	return errs.New(errs.CodeUnavailable, "the reader of %s is closed", f.options.Store.Dir)
+}
+
 // look reads on, or begins anew where that cannot be done. It needs the turn.
 func (f *Follower) look(ctx context.Context) error {
-	if f.closed {
-		return errs.New(errs.CodeUnavailable, "the reader of %s is closed", f.options.Store.Dir)
+	select {
+	case <-f.ended:
+		return f.errClosed()
+	default:
 	}
 	if f.replica == nil {
 		return f.load(ctx)
