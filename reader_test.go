@@ -550,3 +550,37 @@ func TestReaderThatIsClosedEndsWaitsForACommit(t *testing.T) {
 		require.ErrorIs(t, r.WaitSeq(context.Background(), 0), aedb.ErrUnavailable)
 	})
 }
+
+// An opening begins a segment, and the next one begins it anew where nothing was
+// written. That is nothing to load a checkpoint for, behind which the durable state
+// that was shown may be.
+func TestReaderStaysWithAStoreThatIsOpenedAgainAndAgain(t *testing.T) {
+	ctx := t.Context()
+	cfg := readerConfig(vfs.NewMem())
+	db, app := openWith(t, cfg)
+	_, err := db.Checkpoint(ctx)
+	require.NoError(t, err)
+	commit(t, app, app.KvSet([]byte("k"), []byte("1")))
+	r, err := aedb.OpenReader(ctx, "store", cfg)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	for i := range uint64(3) {
+		require.NoError(t, db.Close(ctx))
+		db, err = aedb.OpenNoAuth("store", cfg)
+		require.NoError(t, err)
+		_, err = r.Refresh(ctx)
+		require.NoError(t, err)
+		seq, _, err := r.Digest(aedb.AtDurable)
+		require.NoError(t, err)
+		require.Equal(t, db.Heads().DurableSeq, seq, "opening %d", i)
+	}
+	commit(t, db.NoAuth().Scope("p", "app"), app.KvSet([]byte("k"), []byte("2")))
+	_, err = r.Refresh(ctx)
+	require.NoError(t, err)
+	wantSame(t, r, db)
+	seq, _, err := r.Digest(aedb.AtDurable)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, seq, db.Heads().DurableSeq-1, "what was durable before")
+	require.EqualValues(t, 1, r.Health().Loads)
+	require.NoError(t, db.Close(ctx))
+}

@@ -156,6 +156,9 @@ func (r *replica) enter(f vfs.File) (bool, error) {
 		return false, err
 	case p == nil:
 		return false, nil
+	case r.begun && !r.place.SameSegment(p) && r.place.Offset == p.Offset && r.place.NextSeq == p.NextSeq:
+		// Opening the store has begun anew what had no frames, and none of it was read.
+		r.place, r.judged = *p, -1
 	case r.begun && !r.place.SameSegment(p):
 		return false, r.damage(errs.New(errs.CodeDecode, "another segment has taken its place"))
 	case !r.begun && p.NextSeq > r.working.Seq()+1:
