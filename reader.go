@@ -102,8 +102,9 @@ func (r *Reader) Refresh(ctx context.Context) (uint64, error) {
 }
 
 // WaitSeq waits until a commit is shown. It fails as soon as the log cannot be read
-// on, and, if Config.FollowInterval is 0, with seq_not_yet_visible if the commit is
-// not there now.
+// on, when the reader is closed, and, if Config.FollowInterval is 0, with
+// seq_not_yet_visible if the commit is not there now. The seq of a Volatile commit is
+// in the log with the next one that is not, or with a flush.
 func (r *Reader) WaitSeq(ctx context.Context, seq uint64) error {
 	if err := r.alive(); err != nil {
 		return err

@@ -31,8 +31,10 @@ var (
 	// AtLatest sees every commit that was acknowledged before the read began. It
 	// never waits.
 	AtLatest = Consistency{}
-	// AtDurable sees nothing that a crash could lose. In Full mode it is the same
-	// as AtLatest; else it lags by the commits that are not yet synced.
+	// AtDurable sees nothing that a crash could lose, but for what Volatile commits
+	// before the durable head have written. In Full mode it is the same as AtLatest,
+	// Volatile commits behind that head aside; else it lags by the commits that are not
+	// yet synced.
 	AtDurable = Consistency{kind: durable}
 	// AtCheckpoint sees the state of the newest checkpoint.
 	AtCheckpoint = Consistency{kind: checkpoint}
