@@ -34,8 +34,8 @@ func OpenDirectory(fsys vfs.FS, dir string) (*Directory, error) {
 	return &Directory{fsys, dir}, nil
 }
 
-// ReadDirectory returns the store in a directory that is there, for reading: it makes and
-// changes nothing.
+// ReadDirectory returns the store in a directory that is there, and makes none: for
+// reading, and for deleting.
 func ReadDirectory(fsys vfs.FS, dir string) (*Directory, error) {
 	if _, err := fsys.List(dir); err != nil {
 		return nil, errs.Wrap(errs.CodeUnavailable, err, "there are no backups in %s", dir).On(dir)

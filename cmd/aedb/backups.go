@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -21,15 +22,15 @@ import (
 func newBackup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
-		Short: "Take, list and verify backups of a store",
+		Short: "Take, list, verify and delete backups of a store",
 		Long: `A set of backups is a directory, --root. A full backup holds a whole state, an
 incremental one the commits behind another backup. aedb restore makes a store of them.`,
 		Args: cobra.NoArgs,
 		RunE: operation(func(*cobra.Command, []string) error {
-			return usagef("backup needs one of create, incremental, list and verify")
+			return usagef("backup needs one of create, incremental, list, verify and delete")
 		}),
 	}
-	cmd.AddCommand(newBackupCreate(), newBackupIncremental(), newBackupList(), newBackupVerify())
+	cmd.AddCommand(newBackupCreate(), newBackupIncremental(), newBackupList(), newBackupVerify(), newBackupDelete())
 	return cmd
 }
 
@@ -286,6 +287,85 @@ func newBackupVerify() *cobra.Command {
 	cmd.Flags().StringVar(&o.Backup, "backup", "", "end of the one chain to verify; all of them if not given")
 	cmd.Flags().BoolVar(&o.Rebuild, "rebuild", false, "also restore the end of each chain in memory, and compare its digest")
 	return cmd
+}
+
+// deletionAnswer is the answer of backup delete.
+type deletionAnswer struct {
+	Deleted []string `json:"deleted"`
+}
+
+func newBackupDelete() *cobra.Command {
+	var set setFlags
+	var secrets keyFlags
+	var unfinished bool
+	cmd := &cobra.Command{
+		Use: "delete [BACKUP...]", Short: "Delete backups, or what is left of interrupted ones",
+		Long: `delete removes the named backups in the given order. One that another builds on is
+refused: the newest of a chain goes first. An unfinished backup may also be one that
+is being taken.`,
+		RunE: operation(func(cmd *cobra.Command, ids []string) error {
+			if len(ids) == 0 && !unfinished {
+				return usagef("name the backups to delete, or give --unfinished")
+			}
+			from, err := set.read()
+			if err != nil {
+				return err
+			}
+			o, wipe, err := secrets.options()
+			if err != nil {
+				return err
+			}
+			defer wipe()
+			found, err := backup.List(cmd.Context(), from, o)
+			if err != nil {
+				return err
+			}
+			whole, partial := idsOf(&found)
+			for _, id := range ids {
+				if !slices.Contains(whole, id) && !slices.Contains(partial, id) {
+					return &failure{
+						exit: exitFailed, code: "no_backup", what: fmt.Sprintf("the set holds no backup %q", id), hint: "aedb backup list tells what there is",
+					}
+				}
+			}
+			if unfinished {
+				ids = append(ids, partial...)
+			}
+			a := deletionAnswer{Deleted: []string{}}
+			for _, id := range ids {
+				if err := backup.Delete(cmd.Context(), from, id, o); err != nil {
+					return err
+				}
+				a.Deleted = append(a.Deleted, id)
+			}
+			return set.answer.write(cmd, a, func(out io.Writer) {
+				for _, id := range a.Deleted {
+					fmt.Fprintf(out, "deleted  %s\n", id)
+				}
+			})
+		}),
+	}
+	set.register(cmd.Flags())
+	secrets.register(cmd.Flags())
+	cmd.Flags().BoolVar(&unfinished, "unfinished", false, "delete what is left of all backups that were not finished")
+	return cmd
+}
+
+// idsOf returns the ids of the backups in a set, valid or not, and of those of which
+// something is left.
+func idsOf(found *backup.Listing) (whole, partial []string) {
+	for i := range found.Backups {
+		whole = append(whole, found.Backups[i].ID)
+	}
+	for _, d := range found.Damaged {
+		whole = append(whole, d.Name)
+	}
+	for _, object := range found.Unfinished {
+		id, _, _ := strings.Cut(object, ".")
+		partial = append(partial, id)
+	}
+	slices.Sort(partial)
+	return whole, slices.Compact(partial)
 }
 
 // restoreAnswer is the answer of restore.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,6 +42,35 @@ func TestBackupsAreTakenListedVerifiedAndRestored(t *testing.T) {
 	}
 	requireFailure(t, run("backup", "verify", "--root", root), exitFailed, "check_failed")
 	requireFailure(t, run("backup", "list", "--root", root), exitFailed, "check_failed")
+}
+
+func TestBackupsAreDeletedFromTheEndOfTheirChain(t *testing.T) {
+	dir, root := people(t), filepath.Join(t.TempDir(), "set")
+	full := decoded[backupAnswer](t, "backup", "create", "--data-dir", dir, "--root", root)
+	succeeds(t, "kv", "set", "a", "1", "--data-dir", dir)
+	incr := decoded[backupAnswer](t, "backup", "incremental", "--data-dir", dir, "--root", root)
+	succeeds(t, "kv", "set", "a", "2", "--data-dir", dir)
+	second := decoded[backupAnswer](t, "backup", "create", "--data-dir", dir, "--root", root)
+	set := tree(t, root)
+	fails(t, exitFailed, "validation", []string{incr.ID}, "backup", "delete", full.ID, "--root", root)
+	fails(t, exitFailed, "no_backup", nil, "backup", "delete", second.ID, "full-1", "--root", root)
+	fails(t, exitUsage, "usage", nil, "backup", "delete", "--root", root)
+	fails(t, exitUnavailable, "unavailable", nil, "backup", "delete", full.ID, "--root", root+"2")
+	require.Equal(t, set, tree(t, root), "refused whole")
+
+	require.Equal(t, []string{incr.ID, full.ID}, decoded[deletionAnswer](t, "backup", "delete", incr.ID, full.ID, "--root", root).Deleted)
+	require.Equal(t, []backupAnswer{second}, decoded[listingAnswer](t, "backup", "list", "--root", root).Backups)
+
+	for _, path := range of(t, root, func(name string) bool {
+		return strings.HasPrefix(name, second.ID) && strings.Contains(name, "manifest")
+	}) {
+		require.NoError(t, os.Remove(path))
+	}
+	require.NotEmpty(t, decoded[listingAnswer](t, "backup", "list", "--root", root).Unfinished)
+	require.Contains(t, succeeds(t, "backup", "delete", "--unfinished", "--root", root), second.ID)
+	left, err := os.ReadDir(root)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 func TestBackupsOfAStoreWithKeysNeedThem(t *testing.T) {

@@ -39,7 +39,7 @@ A failure is one line on standard error:
     error: <what> (<code>); hint: <what to do>
 
 The codes are those of the engine, and besides: usage, no_store, key_not_found,
-no_parent, check_failed, parity_mismatch, interrupted, input and output.`
+no_parent, no_backup, check_failed, parity_mismatch, interrupted, input and output.`
 
 // failure is an error of the command line tool's own.
 type failure struct {
