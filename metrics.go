@@ -125,7 +125,8 @@ type StageMetrics struct {
 	// Messages handled, in so many Batches of at most LargestBatch.
 	Messages, Batches uint64
 	LargestBatch      int
-	// Busy is the time spent at work, waits for the next stage included.
+	// Busy is the time spent at work, waits for the next stage included. Syncs that
+	// overlap are added up.
 	Busy time.Duration
 	// Lag is how far the stage is behind the one before it, in commits (for the
 	// applier, in requests). The sequencer and the checkpointer have none.

@@ -173,8 +173,9 @@ type Stats struct {
 	// Carried counts the batches, of one message, that a sender handled itself.
 	Carried      uint64
 	LargestBatch int
-	// Busy is the time spent in Step and Perform, including waits of Perform
-	// for room in the next mailbox. That of carried messages is not in it.
+	// Busy is the time spent in Step, Perform and Finish, including waits for room
+	// in the next mailbox; that of several workers is added up. That of carried
+	// messages is not in it.
 	Busy time.Duration
 	// Panics counts panics of the actor's functions.
 	Panics uint64
