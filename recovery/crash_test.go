@@ -328,3 +328,44 @@ func TestCrashWhileHistoryIsCutNeverPassesForAWholeStore(t *testing.T) {
 		}
 	}
 }
+
+// A segment that was begun and got no frame is removed. An opening that is interrupted
+// there leaves a removal that is not durable, and the next one does not see it.
+func TestRemovedSegmentDoesNotComeBackBehindOneThatIsGoneOnWith(t *testing.T) {
+	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+	o := recoverytest.Options{Continue: true, SegmentBytes: 300}
+	s, err := recoverytest.Open(fsys, o, h)
+	require.NoError(t, err)
+	require.NoError(t, s.PutMany(1))
+	require.NoError(t, s.Sync())
+	fails := func(kind, behind vfs.OpKind) {
+		var before vfs.OpKind
+		fsys.SetInjector(func(op vfs.Op) (f vfs.Fault) {
+			if op.Kind == kind && before == behind {
+				f.Err = syscall.EIO
+			}
+			before = op.Kind
+			return f
+		})
+	}
+	fails(vfs.OpWrite, vfs.OpSyncDir)
+	for err == nil {
+		if err = s.PutMany(1); err == nil {
+			err = s.Sync()
+		}
+	}
+	require.ErrorIs(t, err, syscall.EIO)
+
+	fails(vfs.OpSyncDir, vfs.OpRemove)
+	_, err = recoverytest.Open(fsys, o, h)
+	require.ErrorIs(t, err, syscall.EIO)
+	fsys.SetInjector(nil)
+	s, err = recoverytest.Open(fsys, recoverytest.Options{Continue: true}, h)
+	require.NoError(t, err)
+	require.NotNil(t, s.Recovered.Active)
+	require.NoError(t, s.PutMany(1))
+	require.NoError(t, s.Sync())
+
+	_, err = recoverytest.Open(fsys.Crash(vfs.AllLost()), o, h)
+	require.NoError(t, err)
+}
