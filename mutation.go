@@ -31,8 +31,7 @@ const (
 	Economic = msgs.Economic
 	// Volatile commits are visible at once and never logged: a crash loses them,
 	// and a Close without a checkpoint, unless a checkpoint has been taken since.
-	// They write keys only, and have no idempotency key. What another commit finds done
-	// by one, such as a key removed, it does not do again, so a crash undoes both.
+	// They write keys only, and have no idempotency key.
 	Volatile = msgs.Volatile
 )
 

@@ -283,3 +283,49 @@ func TestFeedFindsVolatileCommitsThatMemoryHasLetGoOf(t *testing.T) {
 		})
 	}
 }
+
+// What a logged commit removes is gone after a crash and for readers of the log, also
+// if a volatile commit had removed it before, of which the log does not know.
+func TestRemovalBehindAVolatileOneIsLogged(t *testing.T) {
+	ctx := t.Context()
+	for name, cfg := range modes() {
+		t.Run(name, func(t *testing.T) {
+			db, app := openWith(t, cfg)
+			_, err := db.NoAuth().CreateScope(ctx, "p", "other")
+			require.NoError(t, err)
+			other := db.NoAuth().Scope("p", "other")
+			commit(t, app, app.KvSet([]byte("k"), []byte("v")), other.KvSet([]byte("k"), []byte("v")))
+			_, err = app.CommitEnvelope(ctx, aedb.Envelope{WriteClass: aedb.Volatile, Mutations: []aedb.Mutation{
+				app.KvDel([]byte("k")), other.KvDel([]byte("k")),
+			}}, aedb.Visible)
+			require.NoError(t, err)
+
+			from := db.Heads().VisibleSeq
+			r, err := app.Commit(ctx, app.KvDel([]byte("k")))
+			require.NoError(t, err)
+			require.Zero(t, r.Replies[0].Affected)
+			_, err = db.NoAuth().DropScope(ctx, "p", "other")
+			require.NoError(t, err)
+			for d, err := range db.NoAuth().Changes(ctx, from, aedb.ChangeOptions{AllCommits: true}) {
+				require.NoError(t, err)
+				require.Empty(t, d.Changes, "there was nothing to remove")
+				break
+			}
+			_, err = db.Flush(ctx)
+			require.NoError(t, err)
+			reader, err := aedb.OpenReader(ctx, "store", cfg)
+			require.NoError(t, err)
+			_, found, err := reader.NoAuth().Scope("p", "app").KV().Get(ctx, []byte("k"))
+			require.NoError(t, err)
+			require.False(t, found)
+			require.NoError(t, reader.Close())
+
+			db, app = crashed(t, db, cfg)
+			defer func() { require.NoError(t, db.Close(context.Background())) }()
+			require.False(t, has(t, app, "k"))
+			violations, err := db.CheckInvariants(aedb.AtLatest)
+			require.NoError(t, err)
+			require.Empty(t, violations)
+		})
+	}
+}

@@ -131,7 +131,9 @@ func (a *Applier) commit(e *msgs.Epoch, r *msgs.Request) error {
 	}
 	e.Sets = append(e.Sets, a.working.Commit())
 	set := &e.Sets[len(e.Sets)-1]
-	set.Volatile = r.WriteClass == msgs.Volatile
+	if set.Volatile = r.WriteClass == msgs.Volatile; set.Volatile {
+		a.working.Unlogged(set)
+	}
 	a.removals.record(set)
 	return nil
 }

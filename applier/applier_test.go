@@ -511,7 +511,7 @@ func TestReadsOlderThanTheMemoryOfRemovalsConflict(t *testing.T) {
 	key := record.AppendRowKey(nil, []value.Value{value.Int(1)})
 	elsewhere := catalog.SpaceID(9999)
 	for i := range maxRemovals + 2 {
-		set := &msgs.Changeset{Seq: uint64(i/2 + 3)}
+		set := &msgs.Changeset{Seq: uint64(i/2 + 3), Priors: []msgs.Prior{{Version: 1}}}
 		set.Effects = []msgs.Effect{{Op: msgs.EffectDelete, Space: elsewhere, Key: fmt.Append(nil, i)}}
 		b.a.removals.record(set)
 	}
@@ -527,11 +527,13 @@ func TestReadsOlderThanTheMemoryOfRemovalsConflict(t *testing.T) {
 
 func TestTheMemoryOfRemovalsIsBounded(t *testing.T) {
 	r := newRemovals(0)
+	there := msgs.Prior{Version: 1}
 	for i := range 3*maxRemovals + 7 {
 		r.record(&msgs.Changeset{Seq: uint64(i + 1), Effects: []msgs.Effect{
 			{Op: msgs.EffectDelete, Space: catalog.SpaceID(100 + i%3), Key: fmt.Append(nil, i%100_000)},
 			{Op: msgs.EffectDelete, Space: catalog.SpaceIdempotency, Key: fmt.Append(nil, i)},
-		}})
+			{Op: msgs.EffectDelete, Space: 200, Key: fmt.Append(nil, i)},
+		}, Priors: []msgs.Prior{there, there, {}}})
 	}
 	held := 0
 	for _, tree := range r.bySpace {
@@ -541,12 +543,13 @@ func TestTheMemoryOfRemovalsIsBounded(t *testing.T) {
 	require.LessOrEqual(t, len(r.queue), 2*maxRemovals)
 	require.Equal(t, uint64(2*maxRemovals+7), r.floor)
 	require.Nil(t, r.bySpace[catalog.SpaceIdempotency], "nobody can have read those")
+	require.Nil(t, r.bySpace[200], "they were not there")
 	r.record(&msgs.Changeset{Seq: 1 << 40, Effects: []msgs.Effect{{Op: msgs.EffectDropSpace, Space: 100}}})
 	require.Nil(t, r.bySpace[100])
 	for i := range maxRemovals {
 		r.record(&msgs.Changeset{Seq: uint64(1<<40 + i), Effects: []msgs.Effect{
 			{Op: msgs.EffectDelete, Space: 500, Key: []byte("k")},
-		}})
+		}, Priors: []msgs.Prior{there}})
 	}
 	require.Len(t, r.bySpace, 1, "empty trees go too")
 }

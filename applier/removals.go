@@ -48,7 +48,7 @@ func (r *removals) record(set *msgs.Changeset) {
 		e := &set.Effects[i]
 		switch {
 		case e.Space < catalog.FirstUserSpace: // nobody's read set can name it
-		case e.Op == msgs.EffectDelete:
+		case e.Op == msgs.EffectDelete && set.Prior(i).Version != 0: // it was there
 			r.add(removal{e.Space, e.Key, set.Seq})
 		case e.Op == msgs.EffectDropSpace:
 			delete(r.bySpace, e.Space)

@@ -87,6 +87,9 @@ func (d *decoder) entry(changes []Change, s *schema, e *msgs.Effect, prior msgs.
 	if !o.selected || o.created == CreateIndex || o.table == nil && !hasPrefix(e.Key, o.prefixes) {
 		return changes, nil
 	}
+	if known && e.Op == msgs.EffectDelete && prior.Version == 0 {
+		return changes, nil // it was not there; only the log had to be told
+	}
 	key, val := e.Key, e.Value
 	if !known {
 		key = bytes.Clone(key)

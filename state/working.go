@@ -21,6 +21,10 @@ type Working struct {
 	micros  int64
 	catalog *catalog.Catalog
 
+	// unlogged is set when a commit that the log has without its effects has removed
+	// something: then what is not there may be there for those who replay the log.
+	unlogged bool
+
 	frozen  spaces                     // as of the last Freeze
 	live    map[catalog.SpaceID]*space // newer than frozen
 	recent  *space                     // of live, the one used last; or nil
@@ -154,16 +158,21 @@ func (w *Working) Put(id catalog.SpaceID, key, val []byte) {
 	e.Op, e.Space, e.Key, e.Value = msgs.EffectPut, id, key, val
 }
 
-// Delete removes a key and reports whether it was there. The slice must not be
-// modified afterwards.
+// Delete removes a key and reports whether it was there. If it was not, that is part
+// of the changeset only after Unlogged. The slice must not be modified afterwards.
 func (w *Working) Delete(id catalog.SpaceID, key []byte) bool {
-	if _, _, found := w.tree(id).Get(key); !found {
+	var old []byte
+	var was uint64
+	_, _, found := w.tree(id).Get(key)
+	switch {
+	case found:
+		old, was, _ = w.writable(id).tree.Delete(key)
+	case !w.unlogged:
 		return false
 	}
-	old, was, _ := w.writable(id).tree.Delete(key)
 	e := w.record(old, was)
 	e.Op, e.Space, e.Key = msgs.EffectDelete, id, key
-	return true
+	return found
 }
 
 // record adds an effect, for the caller to fill, that replaces a value of a version;
@@ -207,11 +216,10 @@ func (w *Working) Reserve(effects int) {
 	w.priors = append(make([]msgs.Prior, 0, size), w.priors...)
 }
 
-// DropSpace removes a space whole, at a cost that does not depend on its size.
+// DropSpace removes a space whole, at a cost that does not depend on its size. Also
+// where there is nothing, it is part of the changeset: replayed without volatile
+// commits, the space may hold what one of them had removed.
 func (w *Working) DropSpace(id catalog.SpaceID) {
-	if w.Len(id) == 0 {
-		return
-	}
 	s := w.writable(id)
 	w.dropped = append(w.dropped, droppedSpace{len(w.effects), s.tree})
 	e := w.record(nil, 0)
@@ -272,6 +280,12 @@ func (w *Working) Commit() msgs.Changeset {
 	w.effects, w.priors = w.effects[n:], w.priors[n:]
 	w.clear()
 	return cs
+}
+
+// Unlogged takes note that the log is not told of the effects of the last commit,
+// whose changeset is given.
+func (w *Working) Unlogged(cs *msgs.Changeset) {
+	w.unlogged = w.unlogged || slices.ContainsFunc(cs.Effects, func(e msgs.Effect) bool { return e.Op == msgs.EffectDelete })
 }
 
 func (w *Working) clear() {

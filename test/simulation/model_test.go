@@ -41,15 +41,19 @@ type memory struct {
 type database struct {
 	keys       map[string]entry
 	touched    map[string]uint64 // when a key was last written or removed
+	removed    map[string]uint64 // when the log was last told of the removal of one
 	tables     map[string]table
 	remembered map[byte]memory
 	volatile   bool // the commit that led here is not in the log
+	// unlogged means that such a commit has removed something since the store was
+	// opened: from then on the log is told of removals that find nothing.
+	unlogged bool
 }
 
 func (d database) clone() database {
 	c := database{
-		keys: maps.Clone(d.keys), touched: maps.Clone(d.touched),
-		tables: make(map[string]table, len(d.tables)), remembered: maps.Clone(d.remembered),
+		keys: maps.Clone(d.keys), touched: maps.Clone(d.touched), removed: maps.Clone(d.removed),
+		tables: make(map[string]table, len(d.tables)), remembered: maps.Clone(d.remembered), unlogged: d.unlogged,
 	}
 	for name, t := range d.tables {
 		c.tables[name] = table{maps.Clone(t.rows), t.indexed}
@@ -67,7 +71,10 @@ type model struct {
 }
 
 func newModel() *model {
-	empty := database{map[string]entry{}, map[string]uint64{}, map[string]table{}, map[byte]memory{}, false}
+	empty := database{
+		keys: map[string]entry{}, touched: map[string]uint64{}, removed: map[string]uint64{},
+		tables: map[string]table{}, remembered: map[byte]memory{},
+	}
 	return &model{past: []database{empty}, digests: map[uint64][32]byte{}}
 }
 
@@ -99,7 +106,10 @@ func (m *model) left(checkpoint, seq uint64) (d database, whole bool) {
 			}
 			if e, there := m.past[at].keys[key]; there {
 				d.keys[key] = e
-			} else {
+			}
+		}
+		for key, removed := range m.past[at].removed {
+			if removed == at {
 				delete(d.keys, key)
 			}
 		}
@@ -110,6 +120,7 @@ func (m *model) left(checkpoint, seq uint64) (d database, whole bool) {
 // rewind makes what was left at a seq the present: a crash has undone the rest.
 func (m *model) rewind(checkpoint, seq uint64) {
 	d, whole := m.left(checkpoint, seq)
+	d.unlogged = false
 	m.past = append(m.past[:seq], d)
 	maps.DeleteFunc(m.digests, func(at uint64, _ [32]byte) bool { return at > seq || at == seq && !whole })
 }
@@ -147,6 +158,10 @@ func (m *model) execute(q *request) answer {
 		if code := next.apply(o, seq+1); code != "" {
 			return answer{code: code, seq: seq}
 		}
+	}
+	for _, o := range q.ops {
+		_, there := head.keys[o.key]
+		next.unlogged = next.unlogged || q.volatile && o.kind == opRemove && there
 	}
 	if q.key > 0 {
 		next.remembered[q.key] = memory{seq + 1, q.body()}
@@ -204,6 +219,9 @@ func (d database) apply(o op, seq uint64) errs.Code {
 		d.keys[o.key] = e
 		return ""
 	case opRemove:
+		if _, there := d.keys[o.key]; there || d.unlogged {
+			d.removed[o.key] = seq
+		}
 		if _, there := d.keys[o.key]; there {
 			delete(d.keys, o.key)
 			d.touched[o.key] = seq
