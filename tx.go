@@ -20,7 +20,9 @@ import (
 // A write that can fail is carried out at once on a private fork of the snapshot, so
 // whatever is wrong with it shows at once; the same mutations are carried out again
 // on the head of the store when the closure has returned. What was read must be
-// unchanged by then, or the closure runs again.
+// unchanged by then, or the closure runs again. The seq of the commit is not known
+// before: where a read tells that of something the transaction wrote itself, such as
+// the version of an entry, it is the one after the snapshot.
 type Tx struct {
 	View
 	session *Session

@@ -82,7 +82,8 @@ func ObserveBasis(cat *catalog.Catalog, op msgs.Operation, rec Recorder) {
 		observeSelection(&op.Selection, rec)
 	case *msgs.Guard:
 		ObserveBasis(cat, op.Operation, rec)
-	case *msgs.Alter:
+	case *msgs.PutKey, *msgs.RemoveKey, *msgs.Compute, *msgs.AddSigned, *msgs.Count, *msgs.RemoveRow, *msgs.Emit, *msgs.Check:
+	default: // definitions too: an index is made of rows
 		Observe(cat, op, rec)
 	}
 }
