@@ -33,9 +33,10 @@
 // once, a busy one finds more of them waiting. A batch grows with the load and
 // the cost of a write or a sync is shared by as many as asked for it.
 //
-// A stage can have several workers, each a goroutine with this loop. One of them at
-// a time receives, steps and performs; finishing is what they do side by side. Few
-// stages need that: it is for waits, such as a sync, that can overlap.
+// A stage can have several workers. The first one has this loop; the others rest
+// until its Finish is slow, and then go on with what is waiting. One of them at a time
+// receives, steps and performs; finishing is what they do side by side. Few stages
+// need that: it is for waits, such as a sync, that can overlap.
 //
 // A sender that will wait for the outcome anyway may Carry its message: where the
 // stage is idle, the sender's goroutine takes the stage's turn and handles the

@@ -35,15 +35,18 @@ type Stage[In, Out any] struct {
 	// of whoever else wants it. Nil for never.
 	Yield func() bool
 
-	// Hold is asked whether a batch should wait for more messages, and answers with a
-	// channel: another message, or one from it, and Hold is asked again. It is nil if
-	// the batch should be handled now. Nil for never.
-	Hold func(batch []In) <-chan struct{}
-	// Workers is how many goroutines serve the stage; 0 stands for 1. Steps and
-	// performs never overlap, however many there are; only what Finish does may. It
-	// suits a stage that mostly waits for something that can be under way more than
-	// once, such as a sync.
-	Workers int
+	// Gather is asked before a batch is handled whether to let other goroutines run
+	// first and to add what they send; and again after that. It has to end that by
+	// itself. Nil for never.
+	Gather func(batch []In) bool
+	// Workers is how many goroutines serve the stage; 0 stands for 1. The first does
+	// all the work, but when its Finish takes longer than Patience, asked each time,
+	// the others go on with what is waiting. Steps and performs never overlap, however
+	// many workers there are; only what Finish does may. It suits a stage that mostly
+	// waits for something that can be slow, and can be under way more than once, such
+	// as a sync. Patience is required if there is more than one.
+	Workers  int
+	Patience func() time.Duration
 
 	// Step decides what a batch leads to. It is pure: it changes the state of
 	// the stage's logic and nothing else. The batch has one to MaxBatch
@@ -92,8 +95,8 @@ func (s *Stage[In, Out]) bind(sys *System) (runner, error) {
 		return nil, fmt.Errorf("actors: stage %s needs In, Step and Abort", s.Name)
 	case s.MaxBatch < 0:
 		return nil, fmt.Errorf("actors: stage %s has MaxBatch %d, below 0", s.Name, s.MaxBatch)
-	case s.Workers < 0:
-		return nil, fmt.Errorf("actors: stage %s has %d workers", s.Name, s.Workers)
+	case s.Workers < 0 || s.Workers > 1 && s.Patience == nil:
+		return nil, fmt.Errorf("actors: stage %s has %d workers, and Patience is required for more than one", s.Name, s.Workers)
 	case !s.In.claimed.CompareAndSwap(false, true):
 		return nil, fmt.Errorf("actors: stage %s reads mailbox %s, which another stage reads", s.Name, s.In.name)
 	}
@@ -102,7 +105,10 @@ func (s *Stage[In, Out]) bind(sys *System) (runner, error) {
 		system: sys,
 		ctx:    labelled(sys.ctx, s.Name),
 		hands:  make([][]In, max(s.Workers, 1)),
-		door:   make(chan struct{}, 1),
+	}
+	if len(sh.hands) > 1 {
+		sh.late = time.NewTimer(time.Hour)
+		sh.late.Stop()
 	}
 	for i := range sh.hands {
 		sh.hands[i] = make([]In, 0, max(s.MaxBatch, 1))
@@ -123,12 +129,15 @@ type shell[In, Out any] struct {
 	// finished. One is emptied when its batch is done with, so that after any
 	// failure it is what must be aborted. Each belongs to its worker.
 	hands [][]In
-	// door is a lock, held by the worker that receives, from its look into the mailbox
-	// until the batch is performed: so batches are handled in the order in which they
-	// were taken. It guards alarm, which is nil until the first deadline. The others
-	// wait for it as long as for a message, which a mutex is not made for.
-	door  chan struct{}
-	alarm *time.Timer
+	// door is held by the worker that receives, from its look into the mailbox until
+	// the batch is performed: so batches are handled in the order in which they were
+	// taken. Only the first worker waits there; others come when it is at Finish.
+	door sync.Mutex
+	// late rings when the first worker has been at Finish for long; nil if it is the
+	// only one. finishing is true while it is there.
+	late      *time.Timer
+	finishing atomic.Bool
+	alarm     *time.Timer // for the deadline of Wake; nil until the first
 
 	// carried is what a hand is, for the sender that carries: empty, or one message,
 	// until it is performed. Guarded by the mailbox's turn.
@@ -155,14 +164,18 @@ func (s *shell[In, Out]) panicked()                { s.panics.Add(1) }
 // and drained.
 func (s *shell[In, Out]) run() error {
 	var helpers sync.WaitGroup
+	over := make(chan struct{}) // closed when the first worker has ended
 	defer helpers.Wait()
+	end := sync.OnceFunc(func() { close(over) })
+	defer end()
 	for i := range s.hands[1:] {
 		helpers.Go(func() {
 			pprof.SetGoroutineLabels(s.ctx)
-			_ = s.guard(func() error { return s.work(&s.hands[i+1]) })
+			_ = s.guard(func() error { return s.help(&s.hands[i+1], over) })
 		})
 	}
 	err := s.guard(func() error { return s.work(&s.hands[0]) })
+	end()
 	helpers.Wait()
 	// What was carried in before the mailbox closed is handled first.
 	s.In.turn.Lock()
@@ -182,25 +195,19 @@ func (s *shell[In, Out]) run() error {
 	return nil
 }
 
-// work is the one loop of all stages, and of each of their workers.
+// work is the one loop of all stages.
 func (s *shell[In, Out]) work(hand *[]In) error {
 	// The end of a step is the beginning of the next if a message is waiting, so
 	// that a busy stage reads the clock once per batch.
 	now := time.Now()
 	for {
-		out, done, open, err := s.next(hand, now)
+		out, after, open, err := s.next(hand, now)
 		if err != nil || !open {
 			return err
 		}
-		if s.Finish != nil {
-			if err := s.Finish(s.ctx, out); err != nil {
-				return err
-			}
-			after := time.Now()
-			s.busyNanos.Add(int64(after.Sub(done)))
-			done = after
+		if now, err = s.finish(out, after); err != nil {
+			return err
 		}
-		now = done
 		clear(*hand)
 		*hand = (*hand)[:0]
 	}
@@ -208,48 +215,62 @@ func (s *shell[In, Out]) work(hand *[]In) error {
 
 // next takes a batch and handles it, but for Finish. The mailbox is closed and
 // empty if open is false.
-func (s *shell[In, Out]) next(hand *[]In, now time.Time) (out Out, done time.Time, open bool, err error) {
-	s.door <- struct{}{}
-	defer func() { <-s.door }()
+func (s *shell[In, Out]) next(hand *[]In, now time.Time) (out Out, after time.Time, open bool, err error) {
 	s.yield()
-	*hand = s.In.take(*hand)
-	switch {
-	case len(*hand) == 0:
+	s.door.Lock()
+	defer s.door.Unlock()
+	if *hand = s.In.take(*hand); len(*hand) == 0 {
 		if *hand, open = s.In.await(*hand, s.deadline(now)); !open {
 			return out, now, false, nil
 		}
 		s.yield()
-		*hand = s.In.take(*hand)
-		now = time.Now()
-	case len(s.hands) > 1: // the door may have been closed for long
 		now = time.Now()
 	}
-	if s.Hold != nil && s.hold(hand) {
-		now = time.Now()
-	}
-	out, done, err = s.handle(now, *hand)
-	return out, done, true, err
+	out, after, err = s.handle(now, hand)
+	return out, after, true, err
 }
 
-// hold lets a batch grow, and reports whether that took time.
-func (s *shell[In, Out]) hold(hand *[]In) (waited bool) {
-	for len(*hand) < cap(*hand) {
-		change := s.Hold(*hand)
-		if change == nil {
-			break
-		}
-		waited = true
+// finish is Finish for the first worker.
+func (s *shell[In, Out]) finish(out Out, now time.Time) (after time.Time, err error) {
+	if s.Finish == nil {
+		return now, nil
+	}
+	if s.late != nil {
+		s.finishing.Store(true)
+		s.late.Reset(s.Patience())
+		defer func() {
+			s.finishing.Store(false)
+			s.late.Stop()
+		}()
+	}
+	if err := s.Finish(s.ctx, out); err != nil {
+		return now, err
+	}
+	after = time.Now()
+	s.busyNanos.Add(int64(after.Sub(now)))
+	return after, nil
+}
+
+// help is the loop of another worker, until the first has ended.
+func (s *shell[In, Out]) help(hand *[]In, over <-chan struct{}) error {
+	for {
 		select {
-		case msg, open := <-s.In.c:
-			if !open {
-				return true
+		case <-s.late.C:
+		case <-s.ctx.Done():
+			return nil
+		case <-over:
+			return nil
+		}
+		for s.finishing.Load() {
+			some, err := s.relieve(hand)
+			if err != nil {
+				return err
 			}
-			s.In.received.Add(1)
-			*hand = s.In.take(append(*hand, msg))
-		case <-change:
+			if !some {
+				break
+			}
 		}
 	}
-	return waited
 }
 
 func (s *shell[In, Out]) yield() {
@@ -258,16 +279,51 @@ func (s *shell[In, Out]) yield() {
 	}
 }
 
-// handle takes the turn for a batch.
-func (s *shell[In, Out]) handle(now time.Time, batch []In) (out Out, after time.Time, err error) {
+// relieve does what is waiting in place of the first worker, unless that is at the
+// door again. It reports whether there was anything.
+func (s *shell[In, Out]) relieve(hand *[]In) (some bool, err error) {
+	if !s.door.TryLock() {
+		return false, nil
+	}
+	*hand = s.In.take(*hand)
+	if len(*hand) == 0 {
+		s.door.Unlock()
+		return false, nil
+	}
+	out, after, err := s.relieved(hand)
+	if err != nil {
+		return true, err
+	}
+	if err := s.Finish(s.ctx, out); err != nil {
+		return true, err
+	}
+	s.busyNanos.Add(int64(time.Since(after)))
+	clear(*hand)
+	*hand = (*hand)[:0]
+	return true, nil
+}
+
+// relieved handles a batch and gives the door back.
+func (s *shell[In, Out]) relieved(hand *[]In) (Out, time.Time, error) {
+	defer s.door.Unlock()
+	return s.handle(time.Now(), hand)
+}
+
+// handle takes the turn for a batch. REQUIRES: the door is held.
+func (s *shell[In, Out]) handle(now time.Time, hand *[]In) (out Out, after time.Time, err error) {
+	*hand = s.In.take(*hand)
+	for s.Gather != nil && len(*hand) < cap(*hand) && s.Gather(*hand) {
+		runtime.Gosched()
+		*hand = s.In.take(*hand)
+	}
 	s.In.turn.Lock()
 	defer s.In.turn.Unlock()
 	if s.ctx.Err() != nil {
 		return out, now, context.Cause(s.ctx)
 	}
-	out, err = s.step(now, batch)
+	out, err = s.step(now, *hand)
 	after = time.Now()
-	s.record(len(batch), after.Sub(now))
+	s.record(len(*hand), after.Sub(now))
 	return out, after, err
 }
 

@@ -3,7 +3,6 @@ package actors
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -17,6 +16,7 @@ import (
 func finishing(in *Mailbox[*request], workers, batch int, order *[]int, f func([]*request) error) *Stage[*request, []*request] {
 	return &Stage[*request, []*request]{
 		Name: "finishing", In: in, MaxBatch: batch, Workers: workers,
+		Patience: func() time.Duration { return 0 },
 		Step: func(_ time.Time, batch []*request) ([]*request, error) {
 			var out []*request
 			for _, r := range batch {
@@ -38,24 +38,30 @@ func finishing(in *Mailbox[*request], workers, batch int, order *[]int, f func([
 	}
 }
 
-func TestWorkersFinishSideBySideWhatWasSteppedInOrder(t *testing.T) {
+func TestOtherWorkersGoOnWhenTheFirstIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in, proceed := NewMailbox[*request]("in", 8), make(chan struct{})
 		var order []int
 		var underway, most atomic.Int32
-		s, err := Start(nil, finishing(in, 2, 1, &order, func([]*request) error {
+		stage := finishing(in, 2, 1, &order, func([]*request) error {
 			most.Store(max(most.Load(), underway.Add(1)))
 			<-proceed
 			underway.Add(-1)
 			return nil
-		}))
+		})
+		stage.Patience = func() time.Duration { return time.Second }
+		s, err := Start(nil, stage)
 		require.NoError(t, err)
-		time.Sleep(time.Second) // it passes: workers without work wait as others do
+		time.Sleep(time.Hour) // it passes: workers without work wait as others do
 		for n := range 5 {
 			require.NoError(t, in.Send(t.Context(), &request{n: n}))
 		}
+		time.Sleep(time.Second / 2)
 		synctest.Wait()
-		require.Equal(t, []int{0, 1}, order, "no more than there are workers")
+		require.EqualValues(t, 1, underway.Load(), "not slow yet")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.EqualValues(t, 2, underway.Load(), "as many as there are workers")
 		close(proceed)
 		require.NoError(t, s.Stop(t.Context()))
 		require.Equal(t, []int{0, 1, 2, 3, 4}, order)
@@ -143,55 +149,33 @@ func TestCarriedMessageThatCannotBeFinishedIsAborted(t *testing.T) {
 	require.False(t, in.TryCarry(time.Now(), &request{}))
 }
 
-func TestBatchIsHeldUntilThereIsMoreOrAChange(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		in, change := NewMailbox[*request]("in", 8), make(chan struct{})
-		var enough atomic.Int32
-		enough.Store(3)
-		var order []int
-		var mu sync.Mutex
-		var batches []int
-		stage := finishing(in, 1, 8, &order, func(batch []*request) error {
-			mu.Lock()
-			defer mu.Unlock()
-			batches = append(batches, len(batch))
-			return nil
-		})
-		stage.Hold = func(batch []*request) <-chan struct{} {
-			if len(batch) >= int(enough.Load()) {
-				return nil
-			}
-			return change
-		}
-		s, err := Start(nil, stage)
-		require.NoError(t, err)
-		send := func(n int) {
-			for range n {
-				require.NoError(t, in.Send(t.Context(), &request{}))
-				synctest.Wait()
-			}
-		}
-		send(2)
-		require.Empty(t, batches)
-		send(1)
-		require.Equal(t, []int{3}, batches, "there are more")
-		send(1)
-		change <- struct{}{}
-		synctest.Wait()
-		require.Equal(t, []int{3}, batches, "asked again, and it holds")
-		enough.Store(1)
-		change <- struct{}{}
-		synctest.Wait()
-		require.Equal(t, []int{3, 1}, batches)
-		enough.Store(3)
-		send(2)
-		require.NoError(t, s.Stop(t.Context()))
-		require.Equal(t, []int{3, 1, 2}, batches, "the end of the mailbox ends the hold")
+func TestBatchGathersWhatReadyGoroutinesSend(t *testing.T) {
+	in := NewMailbox[*request]("in", 8)
+	var order []int
+	batches := make(chan int, 8)
+	stage := finishing(in, 1, 8, &order, func(batch []*request) error {
+		batches <- len(batch)
+		return nil
 	})
+	stage.Gather = func(batch []*request) bool { return len(batch) < 3 }
+	s, err := Start(nil, stage)
+	require.NoError(t, err)
+	for range 2 {
+		for n := range 3 {
+			require.NoError(t, in.Send(t.Context(), &request{n: n}))
+		}
+		require.Equal(t, 3, <-batches)
+	}
+	require.NoError(t, s.Stop(t.Context()))
+	require.Equal(t, []int{0, 1, 2, 0, 1, 2}, order)
 }
 
-func TestStageRefusesANegativeNumberOfWorkers(t *testing.T) {
+func TestStageRefusesWorkersThatCannotWork(t *testing.T) {
 	var order []int
 	_, err := Start(nil, finishing(NewMailbox[*request]("in", 1), -1, 1, &order, nil))
 	require.ErrorContains(t, err, "finishing")
+	stage := finishing(NewMailbox[*request]("in", 1), 2, 1, &order, nil)
+	stage.Patience = nil
+	_, err = Start(nil, stage)
+	require.ErrorContains(t, err, "Patience")
 }

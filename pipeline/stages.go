@@ -203,7 +203,7 @@ func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
 			now = time.Now()
 			p.metrics.sync(now, now.Sub(start))
 		}
-		return f.Land(o, func(publication *msgs.Publication) error {
+		return f.Land(o, now, func(publication *msgs.Publication) error {
 			if publication.Durable > 0 {
 				for _, e := range publication.Epochs {
 					e.Passage.Synced = now
@@ -214,7 +214,11 @@ func (p *Pipeline) fsyncerStage(f *walwriter.Fsyncer) actors.Actor {
 	}
 	stage := &actors.Stage[*msgs.Written, *walwriter.Order]{
 		Name: "fsyncer", In: p.written, MaxBatch: maxGather, Yield: p.admission.expectsMore,
-		Workers: rules.Syncs, Hold: f.Hold,
+		Workers:  rules.Syncs,
+		Patience: f.Patience,
+		Gather: func(batch []*msgs.Written) bool {
+			return f.Gather(time.Now(), batch, p.admission.usual.Load())
+		},
 		Step: func(now time.Time, batch []*msgs.Written) (*walwriter.Order, error) {
 			return f.Step(now, batch), nil
 		},

@@ -23,7 +23,7 @@ type Policy struct {
 }
 
 // Fsyncer decides when to sync. Its steps, and Wake, belong to the holder of the
-// stage's turn; Hold, Land, Abandon and Synced are for any goroutine.
+// stage's turn; the other methods are for any goroutine.
 //
 // Several orders may be under way at once. They come to an end in the order in which
 // they were given, whichever sync returns first: so what waits for them goes out in
@@ -36,17 +36,18 @@ type Fsyncer struct {
 	deadline time.Time
 	file     msgs.File
 
-	mu       sync.Mutex // guards the following, and is held while orders end
-	underway []*Order   // in the order in which they were given
+	mu       sync.Mutex    // guards the following, and is held while orders end
+	underway []*Order      // in the order in which they were given
+	usually  time.Duration // what a sync takes; see learn
+	last     time.Time     // when the last sync has returned
 
-	landed chan struct{} // has room for one; see Hold
 	synced atomic.Uint64
 }
 
 // NewFsyncer returns a fsyncer for a log whose commits up to synced are on
 // stable storage.
 func NewFsyncer(policy Policy, synced uint64, file msgs.File) *Fsyncer {
-	f := &Fsyncer{policy: policy, written: synced, file: file, landed: make(chan struct{}, 1)}
+	f := &Fsyncer{policy: policy, written: synced, file: file}
 	f.synced.Store(synced)
 	return f
 }
@@ -60,6 +61,7 @@ type Order struct {
 	// Sync is the file to be synced, or nil.
 	Sync msgs.File
 
+	begun time.Time // when it was given
 	// said and retired are what goes out, and what is closed, when the order ends.
 	said    msgs.Publication
 	retired []msgs.File
@@ -73,7 +75,7 @@ func (o *Order) Durable() uint64 { return o.said.Durable }
 // is empty when the deadline of Wake has come. The epochs and the retired files of
 // the batch are the order's from here on: nobody else answers or closes them.
 func (f *Fsyncer) Step(now time.Time, batch []*msgs.Written) *Order {
-	o, mustSync := &Order{}, false
+	o, mustSync := &Order{begun: now}, false
 	for _, w := range batch {
 		if f.pending == 0 && w.Bytes > 0 {
 			f.deadline = now.Add(f.policy.Interval)
@@ -128,13 +130,13 @@ func (o *Order) Perform() error {
 // Land takes note that an order has been performed. It ends the orders that can end
 // now, if any: their files are closed, and what they have to say is delivered as one
 // publication, unless that is nothing.
-func (f *Fsyncer) Land(o *Order, deliver func(*msgs.Publication) error) error {
+func (f *Fsyncer) Land(o *Order, now time.Time, deliver func(*msgs.Publication) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	o.landed = true
-	select {
-	case f.landed <- struct{}{}:
-	default: // said, and not heard yet
+	if o.Sync != nil {
+		f.learn(now.Sub(o.begun))
+		f.last = now
 	}
 	n := 0
 	for n < len(f.underway) && f.underway[n].landed {
@@ -196,33 +198,53 @@ func (f *Fsyncer) Abandon() (epochs []*msgs.Epoch) {
 	return epochs
 }
 
-// Hold tells whether a batch should wait for more, and on what else. While a sync is
-// under way the next should begin in its middle, not along with it: then one half of
-// the callers is served while the other waits for the disk. So a batch waits until
-// it has as many requests as wait for the syncs under way, or one of these returns.
-func (f *Fsyncer) Hold(batch []*msgs.Written) <-chan struct{} {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	waiting := 0
-	for _, o := range f.underway {
-		if !o.landed {
-			waiting += requests(o.said.Epochs)
+// gathering is how long after a sync the next batch waits for callers who are on
+// their way: a fraction of what a sync takes.
+const gathering = 100 * time.Microsecond
+
+// Gather tells whether a batch should wait for more requests before it is synced.
+// usual is how many there have been at once lately.
+//
+// A sync takes as long for one request as for all. So callers who were just answered
+// get the time to come back, for otherwise two parties form, each of which waits for
+// the sync of the other.
+func (f *Fsyncer) Gather(now time.Time, batch []*msgs.Written, usual int64) bool {
+	n := int64(0)
+	for _, w := range batch {
+		for _, e := range w.Epochs {
+			n += int64(len(e.Answers))
 		}
 	}
-	for _, w := range batch {
-		waiting -= requests(w.Epochs)
+	if n == 0 || n >= usual-usual/8 {
+		return false
 	}
-	if waiting <= 0 {
-		return nil
-	}
-	return f.landed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return now.Sub(f.last) < gathering
 }
 
-func requests(epochs []*msgs.Epoch) (n int) {
-	for _, e := range epochs {
-		n += len(e.Answers)
+// slow is how many times the usual a sync takes that is slow.
+const slow = 4
+
+// Patience returns after which time a sync is slow: others keep the disk busy, and a
+// second one does well to begin beside it.
+func (f *Fsyncer) Patience() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slow * f.usually
+}
+
+// learn takes note of how long a sync took. Slow ones count little: they are what the
+// usual time is to be told from.
+func (f *Fsyncer) learn(took time.Duration) {
+	switch {
+	case f.usually == 0:
+		f.usually = took
+	case took < f.usually:
+		f.usually -= (f.usually - took) / 4
+	default:
+		f.usually += (took - f.usually) / 16
 	}
-	return n
 }
 
 func (f *Fsyncer) due(now time.Time) bool {

@@ -34,7 +34,7 @@ func do(t require.TestingT, f *Fsyncer, now time.Time, batch ...*msgs.Written) *
 
 // land lands an order and returns what goes out then.
 func land(t require.TestingT, f *Fsyncer, o *Order) (out *msgs.Publication) {
-	require.NoError(t, f.Land(o, func(p *msgs.Publication) error {
+	require.NoError(t, f.Land(o, after(1), func(p *msgs.Publication) error {
 		require.Nil(t, out)
 		out = p
 		return nil
@@ -262,29 +262,43 @@ func TestPublicationThatIsRefusedStaysToBeAbandoned(t *testing.T) {
 	f := NewFsyncer(Policy{Always: true}, 0, log)
 	o := f.Step(began, []*msgs.Written{{LastSeq: 1, Bytes: 10, File: log, Epochs: []*msgs.Epoch{{Number: 1}}}})
 	require.NoError(t, o.Perform())
-	require.ErrorIs(t, f.Land(o, func(*msgs.Publication) error { return refusal }), refusal)
+	require.ErrorIs(t, f.Land(o, after(1), func(*msgs.Publication) error { return refusal }), refusal)
 	require.Len(t, f.Abandon(), 1)
 }
 
-func TestBatchIsHeldUntilItIsAsLargeAsWhatIsUnderWay(t *testing.T) {
+func TestBatchBehindASyncGathersForAWhileThoseWhoWereHereLately(t *testing.T) {
 	log := &file{}
 	f := NewFsyncer(Policy{Always: true}, 0, log)
-	seq := uint64(0)
-	written := func(requests int) *msgs.Written {
-		seq++
-		return &msgs.Written{LastSeq: seq, Bytes: 10, File: log, Epochs: []*msgs.Epoch{{Answers: make([]msgs.Answer, requests)}}}
+	batch := func(requests int) []*msgs.Written {
+		return []*msgs.Written{{LastSeq: 1, Bytes: 10, File: log, Epochs: []*msgs.Epoch{{Answers: make([]msgs.Answer, requests)}}}}
 	}
-	require.Nil(t, f.Hold([]*msgs.Written{written(1)}), "nothing is under way")
-	o := f.Step(began, []*msgs.Written{written(3)})
-	batch := []*msgs.Written{written(1)}
-	change := f.Hold(batch)
-	require.NotNil(t, change)
-	require.NotNil(t, f.Hold(append(batch, written(1))))
-	require.Nil(t, f.Hold(append(batch, written(2))))
-	require.Empty(t, change)
-	land(t, f, o)
-	require.Len(t, change, 1, "whoever waits asks again")
-	require.Nil(t, f.Hold(batch))
+	require.False(t, f.Gather(after(1), batch(1), 8), "there was no sync")
+	do(t, f, began, batch(1)...) // and lands after 1 ms
+	require.True(t, f.Gather(after(1), batch(6), 8))
+	require.False(t, f.Gather(after(1), batch(7), 8), "most are there")
+	require.False(t, f.Gather(after(2), batch(1), 8), "long after the sync")
+	require.False(t, f.Gather(after(1), batch(1), 1), "a lone caller")
+	require.False(t, f.Gather(after(1), batch(0), 8), "nobody waits for it")
+}
+
+func TestPatienceFollowsWhatSyncsUsuallyTake(t *testing.T) {
+	log := &file{}
+	f := NewFsyncer(Policy{Always: true}, 0, log)
+	sync := func(took time.Duration) {
+		o := f.Step(began, []*msgs.Written{{LastSeq: 1, Bytes: 10, File: log}})
+		require.NoError(t, o.Perform())
+		require.NoError(t, f.Land(o, began.Add(took), func(*msgs.Publication) error { return nil }))
+	}
+	for range 50 {
+		sync(100 * time.Microsecond)
+	}
+	require.Equal(t, 4*100*time.Microsecond, f.Patience())
+	sync(10 * time.Millisecond)
+	require.Less(t, f.Patience(), 4*time.Millisecond, "one that is slow is not usual")
+	for range 50 {
+		sync(100 * time.Microsecond)
+	}
+	require.Less(t, f.Patience(), 410*time.Microsecond)
 }
 
 // Whatever arrives when, and whatever the policy: the durable head is never above

@@ -249,7 +249,7 @@ func (e *engine) performSync(s *stage, o *walwriter.Order) {
 			e.synced = max(e.synced, e.inFile[o.Sync])
 		}
 		s.when("is done", func() bool { return e.cause != nil || e.publications.room() }, func() error {
-			return e.fsyncer.Land(o, func(p *msgs.Publication) error {
+			return e.fsyncer.Land(o, e.w.now, func(p *msgs.Publication) error {
 				if e.cause != nil {
 					return e.cause
 				}
