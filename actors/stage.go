@@ -36,8 +36,8 @@ type Stage[In, Out any] struct {
 	Yield func() bool
 
 	// Gather is asked before a batch is handled whether to let other goroutines run
-	// first and to add what they send; and again after that. It has to end that by
-	// itself. Nil for never.
+	// first and to add what they send; and again after that, some thousand times at
+	// most. Nil for never.
 	Gather func(batch []In) bool
 	// Workers is how many goroutines serve the stage; 0 stands for 1. The first does
 	// all the work, but when its Finish takes longer than Patience, asked each time,
@@ -309,10 +309,15 @@ func (s *shell[In, Out]) relieved(hand *[]In) (Out, time.Time, error) {
 	return s.handle(time.Now(), hand)
 }
 
+// mostYields bounds how often a batch yields to gather more. A Gather that goes by the
+// time would not end where the clock stands still, as it does in a synctest bubble for
+// as long as a goroutine can run.
+const mostYields = 1000
+
 // handle takes the turn for a batch. REQUIRES: the door is held.
 func (s *shell[In, Out]) handle(now time.Time, hand *[]In) (out Out, after time.Time, err error) {
 	*hand = s.In.take(*hand)
-	for s.Gather != nil && len(*hand) < cap(*hand) && s.Gather(*hand) {
+	for yields := 0; s.Gather != nil && yields < mostYields && len(*hand) < cap(*hand) && s.Gather(*hand); yields++ {
 		runtime.Gosched()
 		*hand = s.In.take(*hand)
 	}

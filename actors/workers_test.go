@@ -170,6 +170,20 @@ func TestBatchGathersWhatReadyGoroutinesSend(t *testing.T) {
 	require.Equal(t, []int{0, 1, 2, 0, 1, 2}, order)
 }
 
+func TestGatheringEndsThoughTheClockStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, began := NewMailbox[*request]("in", 8), time.Now()
+		var order []int
+		stage := finishing(in, 1, 8, &order, func([]*request) error { return nil })
+		stage.Gather = func([]*request) bool { return time.Since(began) < time.Second }
+		s, err := Start(nil, stage)
+		require.NoError(t, err)
+		require.NoError(t, in.Send(t.Context(), &request{n: 7}))
+		require.NoError(t, s.Stop(t.Context()))
+		require.Equal(t, []int{7}, order)
+	})
+}
+
 func TestStageRefusesWorkersThatCannotWork(t *testing.T) {
 	var order []int
 	_, err := Start(nil, finishing(NewMailbox[*request]("in", 1), -1, 1, &order, nil))
