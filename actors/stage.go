@@ -266,12 +266,17 @@ func (s *shell[In, Out]) help(hand *[]In, over <-chan struct{}) error {
 			if err != nil {
 				return err
 			}
-			if !some {
+			if !some { // what comes later may have to wait for long, too
+				s.late.Reset(max(s.Patience(), rest))
 				break
 			}
 		}
 	}
 }
+
+// rest is how long another worker waits at least, while the first is slow and there is
+// nothing to do.
+const rest = time.Millisecond
 
 func (s *shell[In, Out]) yield() {
 	if s.Yield != nil && s.Yield() {

@@ -70,6 +70,33 @@ func TestOtherWorkersGoOnWhenTheFirstIsSlow(t *testing.T) {
 	})
 }
 
+func TestOtherWorkersTakeWhatComesWhileTheFirstIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, proceed := NewMailbox[*request]("in", 8), make(chan struct{})
+		var order []int
+		stage := finishing(in, 2, 1, &order, func(batch []*request) error {
+			if batch[0].n == 0 {
+				<-proceed
+			}
+			return nil
+		})
+		stage.Patience = func() time.Duration { return time.Second }
+		s, err := Start(nil, stage)
+		require.NoError(t, err)
+		require.NoError(t, in.Send(t.Context(), &request{n: 0}))
+		for n := 1; n < 4; n++ {
+			time.Sleep(time.Minute) // long after the first has become slow
+			r := &request{n: n}
+			require.NoError(t, in.Send(t.Context(), r))
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			require.EqualValues(t, 1, r.handled.Load())
+		}
+		close(proceed)
+		require.NoError(t, s.Stop(t.Context()))
+	})
+}
+
 func TestStopWaitsForWhatIsBeingFinished(t *testing.T) {
 	for name, give := range map[string]func(*Mailbox[*request], *request){
 		"by a worker": func(in *Mailbox[*request], r *request) { _ = in.Send(context.Background(), r) },

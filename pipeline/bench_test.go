@@ -23,7 +23,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 	for _, disk := range disks {
 		for _, d := range []Durability{Full, OsBuffered} {
-			for _, callers := range []int{1, 8, 64} {
+			for _, callers := range []int{1, 2, 8, 32, 64} {
 				b.Run(fmt.Sprintf("%s/%v/%d", disk.name, d, callers), func(b *testing.B) {
 					fsys, dir := disk.open(b)
 					benchmarkCommit(b, open(b, fsys, dir, config(d)), callers)

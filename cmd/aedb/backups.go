@@ -45,12 +45,21 @@ func (f *setFlags) register(flags *pflag.FlagSet) {
 	f.answer.register(flags)
 }
 
-// read returns the set, which is there.
-func (f *setFlags) read() (*backup.Directory, error) {
+// use gives the set, which is there, to a verb, with the keys to read it.
+func (f *setFlags) use(secrets *keyFlags, verb func(*backup.Directory, backup.Options) error) error {
 	if f.root == "" {
-		return nil, usagef("--root is required")
+		return usagef("--root is required")
 	}
-	return backup.ReadDirectory(vfs.OS(), f.root)
+	set, err := backup.ReadDirectory(vfs.OS(), f.root)
+	if err != nil {
+		return err
+	}
+	o, wipe, err := secrets.options()
+	if err != nil {
+		return err
+	}
+	defer wipe()
+	return verb(set, o)
 }
 
 // options returns how a set is read, and what ends the use of the keys.
@@ -198,37 +207,30 @@ func newBackupList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the backups of a set; the exit code is 1 if one is invalid", Args: cobra.NoArgs,
 		RunE: operation(func(cmd *cobra.Command, _ []string) error {
-			from, err := set.read()
-			if err != nil {
-				return err
-			}
-			o, wipe, err := secrets.options()
-			if err != nil {
-				return err
-			}
-			defer wipe()
-			found, err := backup.List(cmd.Context(), from, o)
-			if err != nil {
-				return err
-			}
-			a := listingAnswer{Backups: []backupAnswer{}, Damaged: describeDamage(found.Damaged), Unfinished: append([]string{}, found.Unfinished...)}
-			var rows []table.Row
-			for i := range found.Backups {
-				b := describeBackup(&found.Backups[i])
-				a.Backups = append(a.Backups, b)
-				rows = append(rows, table.Row{b.ID, b.Kind, b.Parent, b.FromSeq, b.Seq, made(b.Created), b.Bytes})
-			}
-			err = set.answer.write(cmd, a, func(out io.Writer) {
-				printTable(out, table.Row{"backup", "kind", "parent", "from seq", "seq", "made", "bytes"}, rows)
-				printDamaged(out, a.Damaged)
-				for _, name := range a.Unfinished {
-					fmt.Fprintf(out, "unfinished: %s\n", name)
+			return set.use(&secrets, func(from *backup.Directory, o backup.Options) error {
+				found, err := backup.List(cmd.Context(), from, o)
+				if err != nil {
+					return err
 				}
+				a := listingAnswer{Backups: []backupAnswer{}, Damaged: describeDamage(found.Damaged), Unfinished: append([]string{}, found.Unfinished...)}
+				var rows []table.Row
+				for i := range found.Backups {
+					b := describeBackup(&found.Backups[i])
+					a.Backups = append(a.Backups, b)
+					rows = append(rows, table.Row{b.ID, b.Kind, b.Parent, b.FromSeq, b.Seq, made(b.Created), b.Bytes})
+				}
+				err = set.answer.write(cmd, a, func(out io.Writer) {
+					printTable(out, table.Row{"backup", "kind", "parent", "from seq", "seq", "made", "bytes"}, rows)
+					printDamaged(out, a.Damaged)
+					for _, name := range a.Unfinished {
+						fmt.Fprintf(out, "unfinished: %s\n", name)
+					}
+				})
+				if err == nil && len(a.Damaged) > 0 {
+					return checkFailed(fmt.Sprintf("%d backups are invalid", len(a.Damaged)), "take a full backup")
+				}
+				return err
 			})
-			if err == nil && len(a.Damaged) > 0 {
-				return checkFailed(fmt.Sprintf("%d backups are invalid", len(a.Damaged)), "take a full backup")
-			}
-			return err
 		}),
 	}
 	set.register(cmd.Flags())
@@ -254,32 +256,25 @@ func newBackupVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Read backups whole; the exit code is 1 if one cannot be restored", Args: cobra.NoArgs,
 		RunE: operation(func(cmd *cobra.Command, _ []string) error {
-			from, err := set.read()
-			if err != nil {
+			return set.use(&secrets, func(from *backup.Directory, options backup.Options) error {
+				b := &unitBar{out: cmd.ErrOrStderr()}
+				o.Options = options
+				o.OnProgress = func(p backup.Progress) { b.show(string(p.Phase), p.Done, p.Total) }
+				v, err := backup.Verify(cmd.Context(), from, o)
+				b.end()
+				if err != nil {
+					return err
+				}
+				a := verdictAnswer{v.OK(), v.Backups, v.Objects, v.Bytes, v.Rebuilt, v.Compared, describeDamage(v.Damaged)}
+				err = set.answer.write(cmd, a, func(out io.Writer) {
+					fmt.Fprintf(out, "%s  %d backups  %d objects  %d bytes  %d chains restored in memory\n", passed(a.OK), a.Backups, a.Objects, a.Bytes, a.Rebuilt)
+					printDamaged(out, a.Damaged)
+				})
+				if err == nil && !a.OK {
+					return checkFailed(fmt.Sprintf("%d backups cannot be restored", len(a.Damaged)), "take a full backup")
+				}
 				return err
-			}
-			options, wipe, err := secrets.options()
-			if err != nil {
-				return err
-			}
-			defer wipe()
-			b := &unitBar{out: cmd.ErrOrStderr()}
-			o.Options = options
-			o.OnProgress = func(p backup.Progress) { b.show(string(p.Phase), p.Done, p.Total) }
-			v, err := backup.Verify(cmd.Context(), from, o)
-			b.end()
-			if err != nil {
-				return err
-			}
-			a := verdictAnswer{v.OK(), v.Backups, v.Objects, v.Bytes, v.Rebuilt, v.Compared, describeDamage(v.Damaged)}
-			err = set.answer.write(cmd, a, func(out io.Writer) {
-				fmt.Fprintf(out, "%s  %d backups  %d objects  %d bytes  %d chains restored in memory\n", passed(a.OK), a.Backups, a.Objects, a.Bytes, a.Rebuilt)
-				printDamaged(out, a.Damaged)
 			})
-			if err == nil && !a.OK {
-				return checkFailed(fmt.Sprintf("%d backups cannot be restored", len(a.Damaged)), "take a full backup")
-			}
-			return err
 		}),
 	}
 	set.register(cmd.Flags())
@@ -307,41 +302,34 @@ is being taken.`,
 			if len(ids) == 0 && !unfinished {
 				return usagef("name the backups to delete, or give --unfinished")
 			}
-			from, err := set.read()
-			if err != nil {
-				return err
-			}
-			o, wipe, err := secrets.options()
-			if err != nil {
-				return err
-			}
-			defer wipe()
-			found, err := backup.List(cmd.Context(), from, o)
-			if err != nil {
-				return err
-			}
-			whole, partial := idsOf(&found)
-			for _, id := range ids {
-				if !slices.Contains(whole, id) && !slices.Contains(partial, id) {
-					return &failure{
-						exit: exitFailed, code: "no_backup", what: fmt.Sprintf("the set holds no backup %q", id), hint: "aedb backup list tells what there is",
-					}
-				}
-			}
-			if unfinished {
-				ids = append(ids, partial...)
-			}
-			a := deletionAnswer{Deleted: []string{}}
-			for _, id := range ids {
-				if err := backup.Delete(cmd.Context(), from, id, o); err != nil {
+			return set.use(&secrets, func(from *backup.Directory, o backup.Options) error {
+				found, err := backup.List(cmd.Context(), from, o)
+				if err != nil {
 					return err
 				}
-				a.Deleted = append(a.Deleted, id)
-			}
-			return set.answer.write(cmd, a, func(out io.Writer) {
-				for _, id := range a.Deleted {
-					fmt.Fprintf(out, "deleted  %s\n", id)
+				whole, partial := idsOf(&found)
+				for _, id := range ids {
+					if !slices.Contains(whole, id) && !slices.Contains(partial, id) {
+						return &failure{
+							exit: exitFailed, code: "no_backup", what: fmt.Sprintf("the set holds no backup %q", id), hint: "aedb backup list tells what there is",
+						}
+					}
 				}
+				if unfinished {
+					ids = append(ids, partial...)
+				}
+				a := deletionAnswer{Deleted: []string{}}
+				for _, id := range ids {
+					if err := backup.Delete(cmd.Context(), from, id, o); err != nil {
+						return err
+					}
+					a.Deleted = append(a.Deleted, id)
+				}
+				return set.answer.write(cmd, a, func(out io.Writer) {
+					for _, id := range a.Deleted {
+						fmt.Fprintf(out, "deleted  %s\n", id)
+					}
+				})
 			})
 		}),
 	}
@@ -406,25 +394,18 @@ verified. The store has an identity of its own; under keys it is protected by th
 				}
 				target.Time = t
 			}
-			from, err := set.read()
-			if err != nil {
-				return err
-			}
-			options, wipe, err := store.keys.options()
-			if err != nil {
-				return err
-			}
-			defer wipe()
-			b := &unitBar{out: cmd.ErrOrStderr()}
-			options.OnProgress = func(p backup.Progress) { b.show(string(p.Phase), p.Done, p.Total) }
-			report, err := aedb.Restore(cmd.Context(), from, store.dir, aedb.RestoreOptions{Options: options, Target: target, StoreKeys: cfg.Keys})
-			b.end()
-			if err != nil {
-				return err
-			}
-			a := restoreAnswer{report.Seq, report.Time.UnixMicro(), fmt.Sprintf("%x", report.Digest), report.Compared, report.Incarnation}
-			return set.answer.write(cmd, a, func(out io.Writer) {
-				fmt.Fprintf(out, "ok  seq %d  of %s\ndigest %s\n", a.Seq, report.Time.Format(time.RFC3339Nano), a.Digest)
+			return set.use(&store.keys, func(from *backup.Directory, options backup.Options) error {
+				b := &unitBar{out: cmd.ErrOrStderr()}
+				options.OnProgress = func(p backup.Progress) { b.show(string(p.Phase), p.Done, p.Total) }
+				report, err := aedb.Restore(cmd.Context(), from, store.dir, aedb.RestoreOptions{Options: options, Target: target, StoreKeys: cfg.Keys})
+				b.end()
+				if err != nil {
+					return err
+				}
+				a := restoreAnswer{report.Seq, report.Time.UnixMicro(), fmt.Sprintf("%x", report.Digest), report.Compared, report.Incarnation}
+				return set.answer.write(cmd, a, func(out io.Writer) {
+					fmt.Fprintf(out, "ok  seq %d  of %s\ndigest %s\n", a.Seq, report.Time.Format(time.RFC3339Nano), a.Digest)
+				})
 			})
 		}),
 	}
