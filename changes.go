@@ -76,7 +76,7 @@ func (db *DB) newFeed() *feed.Feed {
 		Recent:  history,
 		Log:     feed.NewLog(db.cfg.FS, db.dir, db.sealing.Ring),
 		Written: db.written,
-		Visible: func() uint64 { return heads.Visible().Seq() },
+		Visible: func() uint64 { return heads.Moment().Seq },
 		Moved:   heads.Moved,
 		Closed:  db.closed,
 		Broken:  db.pipeline.Poisoned(),

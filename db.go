@@ -20,7 +20,7 @@ type Heads struct {
 func (db *DB) Heads() Heads {
 	h := db.pipeline.Heads()
 	durable := h.Durable() // first: it can only be behind what is read next
-	return Heads{VisibleSeq: h.Visible().Seq(), DurableSeq: durable}
+	return Heads{VisibleSeq: h.Moment().Seq, DurableSeq: durable}
 }
 
 // Flush waits until everything committed before it is on stable storage and

@@ -18,9 +18,9 @@ type identity struct {
 	fingerprint [32]byte
 }
 
-// recognise returns what an envelope is known by, and its answer if an image shows
-// it to have been applied, else nil.
-func (s *Session) recognise(image *state.Image, env *Envelope) (id identity, known *msgs.Ticket, err error) {
+// recognise returns what an envelope is known by, and its answer if the published image
+// shows it to have been applied, else nil.
+func (s *Session) recognise(env *Envelope) (id identity, known *msgs.Ticket, err error) {
 	if env.IdempotencyKey == nil {
 		return id, nil, nil
 	}
@@ -28,6 +28,7 @@ func (s *Session) recognise(image *state.Image, env *Envelope) (id identity, kno
 	if id.fingerprint, err = executor.Fingerprint(env); err != nil {
 		return id, nil, err
 	}
+	image := s.db.pipeline.Heads().Visible()
 	m, found, err := s.db.pipeline.Window().FindRetry(image, id.key, id.fingerprint, s.db.timeAfter(image))
 	if found {
 		known = s.db.pipeline.Duplicate(m)

@@ -42,6 +42,10 @@ type OperationalMetrics struct {
 	// wal_sync_ops, wal_sync_latency: syncs of the log.
 	WALSyncOps     uint64
 	WALSyncLatency Latency
+	// image_waits, image_wait_latency: reads that had to wait until the image they are
+	// of was made, since nobody had read for a while; see OsBuffered.
+	ImageWaits       uint64
+	ImageWaitLatency Latency
 	// epochs_total, epoch_size_mean and epoch_size_max, in requests.
 	EpochsTotal   uint64
 	EpochSizeMean float64
@@ -150,6 +154,7 @@ func (db *DB) OperationalMetrics() OperationalMetrics {
 		CommitLatency: c.Commit,
 		WALAppendOps:  c.Appends, WALAppendBytes: c.AppendBytes, WALAppendLatency: c.Append,
 		WALSyncOps: c.Sync.Count, WALSyncLatency: c.Sync,
+		ImageWaits: c.Image.Count, ImageWaitLatency: c.Image,
 		EpochsTotal: c.Epochs, EpochSizeMax: c.LargestEpoch,
 		QueuedBytes:         c.AdmittedBytes,
 		AdmissionBlockedOps: c.AdmissionBlocked, AdmissionBlockedTime: c.AdmissionBlockedTime,

@@ -94,7 +94,7 @@ func (s *Session) CommitWithPreflight(ctx context.Context, env Envelope, finalit
 	}
 	// What a retry finds wrong may be what the request itself has made. An image that
 	// shows this shows that it was applied.
-	_, known, mismatch := s.recognise(s.db.pipeline.Heads().Visible(), &env)
+	_, known, mismatch := s.recognise(&env)
 	switch {
 	case known != nil:
 		t := Ticket{ticket: known, db: s.db}
@@ -122,7 +122,7 @@ func (s *Session) rehearse(ctx context.Context, env *Envelope) (Preview, *msgs.R
 	}
 	image := s.db.pipeline.Heads().Visible()
 	preview := Preview{SnapshotSeq: image.Seq()}
-	r, err := s.prepare(image, env)
+	r, err := s.prepare(image.Moment(), env)
 	if err != nil {
 		return preview, nil, err
 	}

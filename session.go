@@ -7,7 +7,6 @@ import (
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/pipeline"
-	"github.com/empyrealapp/aedb-go/state"
 )
 
 // Session is the store as one caller uses it: it reads as a ReadSession does, and
@@ -56,14 +55,13 @@ func (s *Session) submit(ctx context.Context, env *Envelope, hand handover) (Tic
 	if err := s.usable(); err != nil {
 		return Ticket{}, err
 	}
-	image := s.db.pipeline.Heads().Visible()
-	id, known, err := s.recognise(image, env)
+	id, known, err := s.recognise(env)
 	if known != nil {
 		return Ticket{ticket: known, db: s.db}, nil
 	}
 	var r *msgs.Request
 	if err == nil {
-		r, err = s.prepare(image, env)
+		r, err = s.prepare(s.db.pipeline.Heads().Moment(), env)
 	}
 	if err != nil {
 		s.db.pipeline.Refused(err)
@@ -85,12 +83,12 @@ func (s *Session) hand(ctx context.Context, r *msgs.Request, hand handover) (Tic
 	return promise, err
 }
 
-// prepare binds an envelope to the catalog of the published image.
-func (s *Session) prepare(image *state.Image, env *Envelope) (*msgs.Request, error) {
-	if env.BaseSeq > image.Seq() {
-		return nil, errs.New(errs.CodeValidation, "base seq %d is above the visible head, %d", env.BaseSeq, image.Seq())
+// prepare binds an envelope to the catalog of a published moment.
+func (s *Session) prepare(at msgs.Moment, env *Envelope) (*msgs.Request, error) {
+	if env.BaseSeq > at.Seq {
+		return nil, errs.New(errs.CodeValidation, "base seq %d is above the visible head, %d", env.BaseSeq, at.Seq)
 	}
-	return s.db.pipeline.Executor().Prepare(image.Catalog(), env)
+	return s.db.pipeline.Executor().Prepare(at.Catalog, env)
 }
 
 // CommitEnvelope submits an envelope and waits for the given finality.

@@ -79,7 +79,7 @@ func (db *DB) imageAt(seq uint64) (*state.Image, error) {
 	if image := db.keeper.Latest(); image != nil && image.Seq() == seq {
 		return image, nil
 	}
-	return db.pipeline.History().At(seq)
+	return db.pipeline.History().At(seq, head)
 }
 
 // pins holds on to the images that issued cursors continue, each for a while

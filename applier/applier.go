@@ -9,11 +9,15 @@
 //     a gap: commit seqs are contiguous.
 //  3. What is remembered of a request with an idempotency key is written by the
 //     commit that applied it, so both are there or neither is.
-//  4. Nothing here reads a clock or depends on the order of a map: time comes
+//  4. The image of an epoch is made when somebody looks, or is likely to. Whether it was
+//     made makes no difference to any state.
+//  5. Nothing here reads a clock or depends on the order of a map: time comes
 //     with the epoch.
 package applier
 
 import (
+	"sync"
+
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
@@ -21,34 +25,53 @@ import (
 	"github.com/empyrealapp/aedb-go/wal"
 )
 
-// Applier executes epochs. It belongs to one goroutine.
+// Applier executes epochs. It belongs to one goroutine, but for Image.
 type Applier struct {
 	executor *executor.Executor
 	window   Window
-	working  *state.Working
-	image    *state.Image // the working image as of the last epoch
+	audience Audience
 	removals *removals
+
+	mu       sync.Mutex     // held in a step and in Image; guards the following
+	working  *state.Working // changed by steps
+	image    *state.Image   // the working image, if it was frozen after its last commit
+	unseen   []*msgs.Epoch  // those that may not be published yet, in order
+	stepping bool           // a step has begun, and has not ended
+	before   msgs.Moment    // the step that has begun last
+}
+
+// Audience is who looks at images.
+type Audience interface {
+	// Moment returns the last moment that is published.
+	Moment() msgs.Moment
+	// Watched reports whether somebody is likely to look at the next image.
+	Watched() bool
 }
 
 // New returns an applier that owns the working image from here on. image is
-// that image, frozen.
-func New(x *executor.Executor, window Window, working *state.Working, image *state.Image) *Applier {
+// that image, frozen. Without an audience every epoch is given its image; with one,
+// those that may be looked at, and those that wait for a sync: readers at the durable
+// head see that.
+func New(x *executor.Executor, window Window, working *state.Working, image *state.Image, audience Audience) *Applier {
 	return &Applier{
-		executor: x, window: window, working: working, image: image,
-		removals: newRemovals(working.Seq()),
+		executor: x, window: window, audience: audience, removals: newRemovals(working.Seq()),
+		working: working, image: image,
 	}
 }
 
 // Use makes other limits and another window count from the next epoch on.
 func (a *Applier) Use(x *executor.Executor, window Window) { a.executor, a.window = x, window }
 
-// Step executes an epoch: it is given its commits, its image and an answer for
-// each request.
+// Step executes an epoch: it is given its commits, an answer for each request, and
+// perhaps its image.
 //
 // A refusal is an answer like any other, and is given when the state it was
 // decided on is published. Given at once it would tell of commits that nobody
 // can see yet, and that a crash may still undo.
 func (a *Applier) Step(e *msgs.Epoch) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.begin(e)
 	e.Prepare()
 	for i, r := range e.Requests {
 		if i%executor.Abreast == 0 && i+1 < len(e.Requests) {
@@ -58,11 +81,15 @@ func (a *Applier) Step(e *msgs.Epoch) {
 		*answer = msgs.Answer{Ticket: r.Ticket, Caller: r.Caller, Admitted: r.Admitted}
 		answer.Err = a.apply(e, r, answer)
 	}
-	if len(e.Sets) > 0 {
-		a.image = a.working.Freeze()
+	e.After = a.working.Moment()
+	if a.audience == nil || e.MustSync || a.audience.Watched() {
+		a.freeze()
 	}
-	e.Image = a.image
+	if a.image != nil {
+		e.Image = a.image
+	}
 	e.Requests = nil
+	a.stepping = false
 }
 
 // apply executes one request and fills its answer.
@@ -130,6 +157,7 @@ func (a *Applier) commit(e *msgs.Epoch, r *msgs.Request) error {
 		return err
 	}
 	e.Sets = append(e.Sets, a.working.Commit())
+	a.image = nil
 	set := &e.Sets[len(e.Sets)-1]
 	if set.Volatile = r.WriteClass == msgs.Volatile; set.Volatile {
 		a.working.Unlogged(set)

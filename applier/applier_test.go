@@ -36,7 +36,7 @@ var (
 func newBench(t testing.TB, w Window) *bench {
 	x := &executor.Executor{Limits: testLimits}
 	working := state.NewWorking()
-	b := &bench{t: t, a: New(x, w, working, working.Freeze())}
+	b := &bench{t: t, a: New(x, w, working, working.Freeze(), nil)}
 	b.must(
 		define(catalog.CreateProject{Project: "p"}),
 		define(op{kind: opCreateTable, scope: "app", table: "t"}.statement()),

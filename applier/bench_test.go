@@ -20,7 +20,7 @@ func benchApplier(b *testing.B, n int) *Applier {
 	limits.MaxMutations, limits.MaxTransactionSize = 1<<20, 1<<30
 	x := &executor.Executor{Limits: limits}
 	w := state.NewWorking()
-	a := New(x, Window{}, w, w.Freeze())
+	a := New(x, Window{}, w, w.Freeze(), nil)
 	create := op{kind: opCreateTable, scope: "app", table: "t"}.statement().(catalog.CreateTable)
 	create.Indexes = []catalog.IndexSpec{{Name: "u", Columns: []string{"u"}, Unique: true}, {Name: "a", Columns: []string{"a"}}}
 	mutations := []msgs.Mutation{define(catalog.CreateProject{Project: "p"}), define(create)}

@@ -81,7 +81,7 @@ func newRig(t require.TestingT, seed uint64) *rig {
 	w := state.NewWorking()
 	r := &rig{
 		Rand: rand.New(rand.NewPCG(seed, 1)), t: t,
-		a: New(x, testWindow, w, w.Freeze()),
+		a: New(x, testWindow, w, w.Freeze(), nil),
 		m: &model{scopes: map[string]*modelScope{}, touched: map[string]uint64{}}, history: map[uint64]*model{}, keyed: map[byte]memory{}, answers: map[string]int{},
 	}
 	r.keepHistory()

@@ -33,7 +33,7 @@ func newEngine(t *testing.T) *engine {
 		MaxMutations: 50, MaxAssertions: 20, MaxTransactionSize: 1 << 20, MaxBatchRows: 10,
 		MaxKVKey: 64, MaxKVValue: 1 << 10, MaxTableValue: 1 << 10, MaxPrimaryKey: 256, MaxEventPayload: 128,
 	}}}
-	e.a = applier.New(e.x, applier.Window{}, e.w, e.w.Freeze())
+	e.a = applier.New(e.x, applier.Window{}, e.w, e.w.Freeze(), nil)
 	e.must(msgs.Define{Statement: catalog.CreateProject{Project: "p"}}, msgs.Define{Statement: catalog.CreateTable{
 		Project: "p", Scope: "app", Table: "t", PrimaryKey: []string{"a", "b"},
 		Columns: []catalog.ColumnSpec{

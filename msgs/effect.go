@@ -35,6 +35,14 @@ type Prior struct {
 	Version uint64
 }
 
+// Dropped is the content of a space before an effect that has dropped it.
+type Dropped struct {
+	// Effect is the place of the effect in its changeset.
+	Effect int
+	// Space is the content, as package state keeps it.
+	Space any
+}
+
 // Changeset is everything that one commit changed. Changesets are immutable
 // once the applier has built them.
 type Changeset struct {
@@ -50,11 +58,27 @@ type Changeset struct {
 	Effects []Effect
 	// Priors are what the effects replaced, one for each, or nil if there was
 	// nothing before any of them. They are for who goes back in time, and are known
-	// only where the commit was made: the log does not hold them. The prior of an
-	// EffectDropSpace is not kept.
+	// only where the commit was made: the log does not hold them. That of an
+	// EffectDropSpace is in Dropped.
 	Priors []Prior
+	// Dropped are the spaces that effects have dropped, in order. Like Priors they are
+	// known only where the commit was made.
+	Dropped []Dropped
 	// Catalog is the schema after the commit. Like Priors it is known only where
 	// the commit was made, and nil else.
+	Catalog *catalog.Catalog
+}
+
+// Moment returns the moment right after the commit.
+func (c *Changeset) Moment() Moment { return Moment{Seq: c.Seq, Micros: c.Micros, Catalog: c.Catalog} }
+
+// Moment is a point of history: a commit with what is known of it beside its content.
+type Moment struct {
+	// Seq is the commit.
+	Seq uint64
+	// Micros is its time, in microseconds since the Unix epoch; 0 before the first.
+	Micros int64
+	// Catalog is the schema after it.
 	Catalog *catalog.Catalog
 }
 

@@ -84,7 +84,10 @@ type Epoch struct {
 
 	// Sets are the commits of the epoch, with contiguous seqs. Set by the applier.
 	Sets []Changeset
-	// Image is the state after the epoch. Set by the applier.
+	// After is the moment after the epoch. Set by the applier.
+	After Moment
+	// Image is the state then, or nil: where nobody looks, none is made. Set by the
+	// applier.
 	Image Image
 	// Answers are given when the epoch is published. Set by the applier.
 	Answers []Answer
@@ -135,8 +138,8 @@ func (e *Epoch) Unlogged() bool {
 	return true
 }
 
-// LastSeq returns the seq of the image after the epoch.
-func (e *Epoch) LastSeq() uint64 { return e.Image.Seq() }
+// LastSeq returns the last commit up to the end of the epoch.
+func (e *Epoch) LastSeq() uint64 { return e.After.Seq }
 
 // Image is a published state of the database, as far as the pipeline is
 // concerned.

@@ -36,11 +36,12 @@ type Metrics struct {
 	appendTime            latency
 	syncTime              latency
 	commitTime            latency
+	imageTime             latency
 	lastSync              atomic.Int64 // nanoseconds since the Unix epoch; 0: none
 }
 
 func (m *Metrics) init() {
-	for _, l := range []*latency{&m.appendTime, &m.syncTime, &m.commitTime} {
+	for _, l := range []*latency{&m.appendTime, &m.syncTime, &m.commitTime, &m.imageTime} {
 		l.histogram = hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 2)
 	}
 }
@@ -227,6 +228,8 @@ type Counters struct {
 	AppliedSeq, WrittenSeq, VisibleSeq, DurableSeq uint64
 
 	Append, Sync, Commit Latency
+	// Image is the wait of readers for an image that had not been made.
+	Image Latency
 	// LastSync is when the log was last synced; zero if it was not.
 	LastSync time.Time
 
@@ -252,7 +255,7 @@ func (p *Pipeline) Counters() Counters {
 		Epochs: m.epochs.Load(), EpochRequests: m.epochRequests.Load(), LargestEpoch: m.largestEpoch.Load(),
 		Appends: m.appends.Load(), AppendBytes: m.appendBytes.Load(),
 		WrittenSeq: m.written.Load(), AppliedSeq: m.applied.Load(),
-		Append: m.appendTime.summary(), Sync: m.syncTime.summary(), Commit: m.commitTime.summary(),
+		Append: m.appendTime.summary(), Sync: m.syncTime.summary(), Commit: m.commitTime.summary(), Image: m.imageTime.summary(),
 		AdmittedBytes: p.admission.used.Load(), AdmissionBlocked: p.admission.blocked.Load(),
 		AdmissionBlockedTime: time.Duration(p.admission.blockedNanos.Load()),
 		Stages:               p.system.Stats(),
@@ -264,7 +267,7 @@ func (p *Pipeline) Counters() Counters {
 	c.Validation, c.Retryable, c.Conflict = by(errs.Validation), by(errs.Retryable), by(errs.Conflict)
 	c.Permission, c.Integrity, c.Unavailable = by(errs.Permission), by(errs.Integrity), by(errs.Unavailable)
 	c.DurableSeq = p.heads.Durable() // before the visible head: so it is never above it
-	c.VisibleSeq = p.heads.Visible().Seq()
+	c.VisibleSeq = p.heads.Moment().Seq
 	// A stage that nothing has passed yet stands where the store was opened.
 	c.WrittenSeq = max(c.WrittenSeq, c.VisibleSeq)
 	c.AppliedSeq = max(c.AppliedSeq, c.WrittenSeq)

@@ -98,7 +98,7 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 		cfg:       cfg,
 		admission: newAdmission(cfg.QueueBytes, cfg.FailFast),
 		heads:     publisher.ResumedHeads(image, unsynced.Durable, unsynced.Image),
-		history:   publisher.NewHistory(image, cfg.HistoryCommits, cfg.HistoryBytes),
+		history:   publisher.NewHistory(image.Moment(), cfg.HistoryCommits, cfg.HistoryBytes),
 		clock:     s.Clock,
 
 		requests:     actors.NewMailbox[*msgs.Request]("sequencer", cfg.SequencerQueue),
@@ -126,6 +126,13 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 		_ = p.written.TrySend(&msgs.Written{LastSeq: image.Seq(), Bytes: unsynced.Bytes, File: s.File})
 	}
 
+	var audience applier.Audience
+	if rules.Lazy {
+		audience = p.heads
+	}
+	apply := applier.New(tuned.executor, tuned.Window, s.Working, image, audience)
+	p.heads.Develop(p.develop(apply))
+
 	system, err := actors.Start(
 		func(cause error) {
 			p.heads.Fail(cause)
@@ -134,7 +141,7 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 			}
 		},
 		p.sequencerStage(sequencer.New(cfg.EpochBytes, image.Micros())),
-		p.applierStage(applier.New(tuned.executor, tuned.Window, s.Working, image)),
+		p.applierStage(apply),
 		p.writerStage(p.writer, &rules.Outlet),
 		p.fsyncerStage(fsyncer),
 		p.publisherStage(publisher.Resume(rules.Publish, unsynced.Durable, image)),
@@ -145,6 +152,16 @@ func New(cfg Config, s Start) (*Pipeline, error) {
 	}
 	p.system = system
 	return p, nil
+}
+
+// develop returns what makes the images that the applier has not made.
+func (p *Pipeline) develop(a *applier.Applier) func() *state.Image {
+	return func() *state.Image {
+		start := time.Now()
+		image := a.Image()
+		p.metrics.imageTime.record(time.Since(start))
+		return image
+	}
 }
 
 // Executor returns what binds requests for this pipeline.

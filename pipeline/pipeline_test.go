@@ -69,10 +69,10 @@ func TestConcurrentCommitsGetContiguousSeqsAndAreAllThere(t *testing.T) {
 		check(s)
 		// Each is visible at its own seq and not before.
 		for seq := image(s); seq > s.History().Oldest() && seq > image(s)-20; seq-- {
-			at, err := s.History().At(seq)
+			at, err := s.History().At(seq, s.Heads().Visible())
 			require.NoError(t, err)
 			require.Equal(t, keys[seq], get(t, at, keys[seq]))
-			before, err := s.History().At(seq - 1)
+			before, err := s.History().At(seq-1, s.Heads().Visible())
 			require.NoError(t, err)
 			require.Empty(t, get(t, before, keys[seq]))
 		}

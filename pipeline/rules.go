@@ -13,6 +13,10 @@ type Rules struct {
 	// Syncs is how many syncs of the log may be under way at once.
 	Syncs   int
 	Publish publisher.Rule
+	// Lazy has images made only for those who look. It suits a mode in which an epoch
+	// takes less time than the copies that an image causes, and in which readers at the
+	// durable head need no images but those of epochs that were synced for somebody.
+	Lazy bool
 }
 
 // batchImages is how many published images Batch mode keeps for readers at the
@@ -36,7 +40,7 @@ func (c *Config) Rules() Rules {
 		}
 	}
 	// Only epochs that ask for it are synced, and they bring their own image.
-	return Rules{Outlet: walwriter.Outlet{OnDemand: true}}
+	return Rules{Outlet: walwriter.Outlet{OnDemand: true}, Lazy: true}
 }
 
 // ReportBytes is the growth of the log that is worth a message to the

@@ -51,7 +51,7 @@ func (c *chain) epoch(n int) *msgs.Epoch {
 		e.Answers = append(e.Answers, msgs.Answer{Ticket: msgs.NewTicket(nil, 0), Seq: set.Seq})
 	}
 	c.image = c.images[c.working.Seq()]
-	e.Image = c.image
+	e.Image, e.After = c.image, c.image.Moment()
 	return e
 }
 

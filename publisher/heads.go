@@ -2,23 +2,27 @@ package publisher
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/state"
 )
 
-// Heads is what the world sees of the pipeline: the newest published image, the
+// Heads is what the world sees of the pipeline: the newest published state, the
 // newest durable one, and how far the log is synced. The publisher writes it;
-// any goroutine reads it, without waiting.
+// any goroutine reads it, without waiting for the publisher.
 //
 // Invariant: image at the durable head <= durable head <= visible head, whenever
 // they are read in that order.
 type Heads struct {
-	visible atomic.Pointer[state.Image]
+	visible atomic.Pointer[head]
 	durable atomic.Pointer[durable]
-	logged  atomic.Uint64 // see Logged
+	unseen  atomic.Int64        // see Watched
+	develop func() *state.Image // see Develop
+	logged  atomic.Uint64       // see Logged
 
 	volatile atomic.Bool // see HadVolatile
 
@@ -28,6 +32,20 @@ type Heads struct {
 	mu      sync.Mutex // guards the following
 	waiters map[*waiter]struct{}
 	failure error
+}
+
+// head is the visible head. Its image is there if the applier has made one, or when
+// somebody has asked for it.
+type head struct {
+	moment msgs.Moment
+	image  atomic.Pointer[state.Image]
+	looked atomic.Bool // somebody has asked for the image
+}
+
+func newHead(moment msgs.Moment, image *state.Image) *head {
+	h := &head{moment: moment}
+	h.image.Store(image)
+	return h
 }
 
 // durable is the durable head: how far the log is synced, and the newest kept
@@ -50,14 +68,45 @@ func NewHeads(image *state.Image) *Heads { return ResumedHeads(image, image.Seq(
 // image of that or earlier.
 func ResumedHeads(visible *state.Image, seq uint64, image *state.Image) *Heads {
 	h := &Heads{waiters: map[*waiter]struct{}{}}
-	h.visible.Store(visible)
+	h.visible.Store(newHead(visible.Moment(), visible))
 	h.logged.Store(visible.Seq())
 	h.durable.Store(&durable{seq, image})
 	return h
 }
 
-// Visible returns the newest published image.
-func (h *Heads) Visible() *state.Image { return h.visible.Load() }
+// Develop says how the image of a moment that is published, or of a later one that is
+// published by then, is made where the applier has made none. It must be called before
+// the first publication, unless every epoch has its image.
+func (h *Heads) Develop(develop func() *state.Image) { h.develop = develop }
+
+// Moment returns the visible head without its content.
+func (h *Heads) Moment() msgs.Moment { return h.visible.Load().moment }
+
+// Visible returns the newest published image. If nobody has asked for one lately it may
+// have to be made, which waits for the applier to be between two epochs, and for
+// nothing else.
+func (h *Heads) Visible() *state.Image {
+	now := h.visible.Load()
+	if !now.looked.Load() { // no store if there is no need: readers share the line
+		now.looked.Store(true)
+	}
+	if image := now.image.Load(); image != nil {
+		return image
+	}
+	image := h.develop()
+	if now = h.visible.Load(); now.moment.Seq == image.Seq() {
+		now.image.Store(image)
+	}
+	return image
+}
+
+// Watched reports whether somebody has looked at one of the last images, so that the
+// next may be wanted as well.
+func (h *Heads) Watched() bool { return h.unseen.Load() < attention }
+
+// attention is for how many epochs a look at an image has more of them made. A reader
+// who comes less often than that waits for each; more would be made for nobody.
+const attention = 16
 
 // DurableImage returns the newest kept image of which a crash can lose nothing.
 func (h *Heads) DurableImage() *state.Image { return h.durable.Load().image }
@@ -165,4 +214,34 @@ func (h *Heads) Fail(cause error) {
 		close(w.donec)
 	}
 	clear(h.waiters)
+}
+
+// Publish carries out a release, but for the answers: history, images, heads.
+func (h *Heads) Publish(r Release, history *History) {
+	for _, e := range r.Epochs {
+		if len(e.Sets) > 0 {
+			history.Add(e.Sets)
+		}
+		if !e.Unlogged() {
+			h.logged.Store(e.LastSeq())
+		}
+		if slices.ContainsFunc(e.Sets, func(c msgs.Changeset) bool { return c.Volatile }) {
+			h.volatile.Store(true)
+		}
+	}
+	if n := len(r.Epochs); n > 0 {
+		if h.visible.Load().looked.Load() {
+			h.unseen.Store(0)
+		}
+		h.unseen.Add(int64(n))
+		last := r.Epochs[n-1]
+		image, _ := last.Image.(*state.Image)
+		h.visible.Store(newHead(last.After, image))
+	}
+	if r.Durable > 0 {
+		h.setDurable(r.Durable, r.DurableImage)
+	}
+	if len(r.Epochs) > 0 {
+		h.announce()
+	}
 }

@@ -17,7 +17,7 @@ func TestReadersNeverSeeTheHeadsCross(t *testing.T) {
 	for name, rule := range map[string]Rule{"full": {SyncFirst: true}, "batch": {Images: 4}} {
 		t.Run(name, func(t *testing.T) {
 			chain := newChain()
-			heads, history := NewHeads(chain.image), NewHistory(chain.image, 100, 1<<20)
+			heads, history := NewHeads(chain.image), NewHistory(chain.image.Moment(), 100, 1<<20)
 			p := New(rule, 0)
 			done := make(chan struct{})
 			var readers sync.WaitGroup
@@ -151,7 +151,7 @@ func TestManyWaitersAllEnd(t *testing.T) {
 
 func TestMovedTellsOfTheNextPublication(t *testing.T) {
 	chain := newChain()
-	heads, history := NewHeads(chain.image), NewHistory(chain.image, 10, 1<<20)
+	heads, history := NewHeads(chain.image), NewHistory(chain.image.Moment(), 10, 1<<20)
 	p := New(Rule{}, 0)
 	for range 100 {
 		moved := heads.Moved()

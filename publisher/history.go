@@ -11,16 +11,12 @@ import (
 )
 
 // History answers for states of the recent past, each commit's own, although
-// images are published per epoch only. It keeps the changesets of recent commits,
-// which know what they replaced: the state at seq n is the newest image with the
-// commits above n taken back on a fork of it.
+// images are published per epoch at most. It keeps the changesets of recent commits,
+// which know what they replaced: the state at seq n is a later image with the commits
+// above n taken back on a fork of it.
 //
-// A commit that drops a space cannot be taken back. The image before its epoch is
-// kept as a landmark, for as long as the history reaches there: states before it
-// are found from the landmark backwards, those within the epoch from it onwards.
-//
-// But for landmarks, memory is bounded by the limits. It is safe for concurrent
-// use.
+// But for spaces that were dropped, memory is bounded by the limits. It is safe for
+// concurrent use.
 type History struct {
 	mu         sync.Mutex // guards the following
 	maxCommits int
@@ -28,21 +24,7 @@ type History struct {
 	sets       []msgs.Changeset // in order; those before first are let go
 	first      int
 	bytes      int64
-	floor      moment // the state before the first set
-	head       *state.Image
-	landmarks  []landmark // in order
-}
-
-// moment is a seq with the time of that commit.
-type moment struct {
-	seq    uint64
-	micros int64
-}
-
-// landmark is the image before an epoch in which a space was dropped.
-type landmark struct {
-	image *state.Image
-	last  uint64 // seq of the epoch
+	floor      msgs.Moment // before the first set
 }
 
 // setOverhead and effectOverhead are what a changeset and each of its effects
@@ -52,23 +34,16 @@ const (
 	effectOverhead = 96
 )
 
-// NewHistory returns a history that starts at an image and keeps up to so many
+// NewHistory returns a history that starts at a moment and keeps up to so many
 // commits, and so many bytes of changes.
-func NewHistory(image *state.Image, maxCommits int, maxBytes int64) *History {
-	return &History{
-		maxCommits: maxCommits, maxBytes: maxBytes,
-		head: image, floor: moment{image.Seq(), image.Micros()},
-	}
+func NewHistory(start msgs.Moment, maxCommits int, maxBytes int64) *History {
+	return &History{maxCommits: maxCommits, maxBytes: maxBytes, floor: start}
 }
 
-// Add appends the commits of an epoch, which led to the image.
-func (h *History) Add(sets []msgs.Changeset, image *state.Image) {
+// Add appends the commits of an epoch.
+func (h *History) Add(sets []msgs.Changeset) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if slices.ContainsFunc(sets, dropsSpace) {
-		h.landmarks = append(h.landmarks, landmark{h.head, image.Seq()})
-	}
-	h.head = image
 	h.sets = append(h.sets, sets...)
 	for i := range sets {
 		h.bytes += sizeOf(&sets[i])
@@ -86,19 +61,9 @@ func (h *History) Limit(maxCommits int, maxBytes int64) {
 
 // trim lets go of what is beyond the limits. The caller holds mu.
 func (h *History) trim() {
-	for n := len(h.sets) - h.first; n > 0 && (n > h.maxCommits || h.bytes > h.maxBytes || h.cut()); n-- {
+	for n := len(h.sets) - h.first; n > 0 && (n > h.maxCommits || h.bytes > h.maxBytes); n-- {
 		h.forget()
 	}
-}
-
-// cut tells whether the history begins within an epoch that a landmark stands
-// before: what is left of it cannot be reached. The caller holds mu.
-func (h *History) cut() bool {
-	return len(h.landmarks) > 0 && h.landmarks[0].image.Seq() < h.floor.seq
-}
-
-func dropsSpace(set msgs.Changeset) bool {
-	return slices.ContainsFunc(set.Effects, func(e msgs.Effect) bool { return e.Op == msgs.EffectDropSpace })
 }
 
 // sizeOf returns the memory that a changeset holds.
@@ -114,85 +79,50 @@ func sizeOf(set *msgs.Changeset) int64 {
 func (h *History) forget() {
 	old := &h.sets[h.first]
 	h.bytes -= sizeOf(old)
-	h.floor = moment{old.Seq, old.Micros}
+	h.floor = old.Moment()
 	*old = msgs.Changeset{}
 	h.first++
 	if h.first > len(h.sets)/2 {
 		h.sets, h.first = slices.Delete(h.sets, 0, h.first), 0
 	}
-	for len(h.landmarks) > 0 && h.landmarks[0].last <= h.floor.seq {
-		h.landmarks = slices.Delete(h.landmarks, 0, 1)
-	}
 }
 
-// At returns the state at a seq that is not above the newest commit added. A seq
+// At returns the state at a seq, by way of a published image that is not older. A seq
 // that is no longer covered fails with seq_garbage_collected.
-func (h *History) At(seq uint64) (*state.Image, error) {
-	way, err := h.wayTo(seq)
-	if err != nil || len(way.sets) == 0 {
-		return way.from, err
+func (h *History) At(seq uint64, from *state.Image) (*state.Image, error) {
+	if from.Seq() == seq {
+		return from, nil
 	}
-	w := way.from.Fork()
-	if way.back {
-		for i := len(way.sets) - 1; i >= 0; i-- {
-			before := way.to
-			if i > 0 {
-				before = moment{way.sets[i-1].Seq, way.sets[i-1].Micros}
-			}
-			w.Revert(&way.sets[i], before.seq, before.micros)
-		}
-	} else {
-		for i := range way.sets {
-			if err := w.Replay(&way.sets[i]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if err := w.LoadCatalog(); err != nil {
+	sets, to, err := h.between(seq, from.Seq())
+	if err != nil {
 		return nil, err
+	}
+	w := from.Fork()
+	for i := len(sets) - 1; i >= 0; i-- {
+		before := to
+		if i > 0 {
+			before = sets[i-1].Moment()
+		}
+		w.Revert(&sets[i], before)
 	}
 	return w.Freeze(), nil
 }
 
-// way is how to get to a state: from an image through some commits, taking them
-// back or making them again.
-type way struct {
-	from *state.Image
-	sets []msgs.Changeset
-	back bool
-	to   moment
-}
-
-func (h *History) wayTo(seq uint64) (way, error) {
+// between returns the commits above seq, up to last, and the moment at seq. What the
+// history keeps may be overwritten when mu is free again, hence the copy.
+func (h *History) between(seq, last uint64) (sets []msgs.Changeset, at msgs.Moment, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if seq < h.floor.seq {
-		return way{}, errs.New(errs.CodeSeqGarbageCollected,
-			"commit %d is no longer retained; the oldest is %d", seq, h.floor.seq)
+	if seq < h.floor.Seq {
+		return nil, at, errs.New(errs.CodeSeqGarbageCollected,
+			"commit %d is no longer retained; the oldest is %d", seq, h.floor.Seq)
 	}
-	from := h.head
-	for i := len(h.landmarks) - 1; i >= 0; i-- {
-		l := &h.landmarks[i]
-		if l.image.Seq() >= seq {
-			from = l.image
-			continue
-		}
-		if seq < l.last {
-			return way{from: l.image, sets: h.between(l.image.Seq(), seq)}, nil
-		}
-		break
+	at = h.floor
+	first := h.index(seq)
+	if first > h.first {
+		at = h.sets[first-1].Moment()
 	}
-	to := h.floor
-	if i := h.index(seq); i > h.first {
-		to = moment{h.sets[i-1].Seq, h.sets[i-1].Micros}
-	}
-	return way{from: from, sets: h.between(seq, from.Seq()), back: true, to: to}, nil
-}
-
-// between returns the commits above after, up to last. What the history keeps may
-// be overwritten when mu is free again, hence the copy.
-func (h *History) between(after, last uint64) []msgs.Changeset {
-	return slices.Clone(h.sets[h.index(after):h.index(last)])
+	return slices.Clone(h.sets[first:h.index(last)]), at, nil
 }
 
 // index returns the place of the first commit above seq.
@@ -207,9 +137,9 @@ func (h *History) index(seq uint64) int {
 func (h *History) After(seq uint64, limit int) ([]msgs.Changeset, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if seq < h.floor.seq {
+	if seq < h.floor.Seq {
 		return nil, errs.New(errs.CodeSeqGarbageCollected,
-			"the commits after %d are no longer retained; the oldest is %d", seq, h.floor.seq+1)
+			"the commits after %d are no longer retained; the oldest is %d", seq, h.floor.Seq+1)
 	}
 	from := h.index(seq)
 	return slices.Clone(h.sets[from:min(from+limit, len(h.sets))]), nil
@@ -219,5 +149,5 @@ func (h *History) After(seq uint64, limit int) ([]msgs.Changeset, error) {
 func (h *History) Oldest() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.floor.seq
+	return h.floor.Seq
 }

@@ -40,19 +40,19 @@ func TestHistoryIsWhatTheStateWasAfterEachCommit(t *testing.T) {
 		limit := rapid.IntRange(1, 12).Draw(t, "limit")
 		bytes := rapid.Int64Range(100, 3000).Draw(t, "bytes")
 		chain := newChain()
-		history := NewHistory(chain.image, limit, bytes)
+		history := NewHistory(chain.image.Moment(), limit, bytes)
 		for range rapid.IntRange(1, 15).Draw(t, "epochs") {
 			var sets []msgs.Changeset
 			for range rapid.IntRange(1, 5).Draw(t, "commits") {
 				sets = append(sets, chain.commit(random(t)))
 			}
 			chain.image = chain.images[chain.working.Seq()]
-			history.Add(sets, chain.image)
+			history.Add(sets)
 
 			oldest, newest := history.Oldest(), chain.image.Seq()
 			require.LessOrEqual(t, newest-oldest, uint64(limit))
 			for seq := range newest + 1 {
-				image, err := history.At(seq)
+				image, err := history.At(seq, chain.image)
 				if seq < oldest {
 					require.ErrorIs(t, err, errs.ErrSeqGarbageCollected)
 					continue
@@ -68,10 +68,10 @@ func TestHistoryIsWhatTheStateWasAfterEachCommit(t *testing.T) {
 
 func TestHistoryReachesAsFarAsItsLimit(t *testing.T) {
 	chain := newChain()
-	history := NewHistory(chain.image, 10, 1<<30)
+	history := NewHistory(chain.image.Moment(), 10, 1<<30)
 	for range 100 {
 		e := chain.epoch(1)
-		history.Add(e.Sets, chain.image)
+		history.Add(e.Sets)
 		newest := chain.image.Seq()
 		require.Equal(t, min(newest, 10), newest-history.Oldest())
 	}
@@ -80,11 +80,11 @@ func TestHistoryReachesAsFarAsItsLimit(t *testing.T) {
 func TestHistoryIsBoundedInBytes(t *testing.T) {
 	const limit = 100_000
 	chain := newChain()
-	history := NewHistory(chain.image, 1<<30, limit)
+	history := NewHistory(chain.image.Moment(), 1<<30, limit)
 	for range 1000 {
 		set := chain.commit(func(w *state.Working) { w.Put(space, []byte("k"), make([]byte, 1000)) })
 		chain.image = chain.images[set.Seq]
-		history.Add([]msgs.Changeset{set}, chain.image)
+		history.Add([]msgs.Changeset{set})
 		require.LessOrEqual(t, history.bytes, int64(limit))
 	}
 	require.InDelta(t, 1000-limit/2200, float64(history.Oldest()), 5, "new and old value of each")
@@ -93,21 +93,21 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 // Commits without much content count too.
 func TestHistoryCountsWhatManySmallChangesTake(t *testing.T) {
 	chain := newChain()
-	history := NewHistory(chain.image, 1<<30, 64_000)
+	history := NewHistory(chain.image.Moment(), 1<<30, 64_000)
 	for range 2 {
 		set := chain.commit(func(w *state.Working) {
 			for i := range 400 {
 				w.Put(space, fmt.Appendf(nil, "%d", i), nil)
 			}
 		})
-		history.Add([]msgs.Changeset{set}, chain.images[set.Seq])
+		history.Add([]msgs.Changeset{set})
 	}
 	require.EqualValues(t, 1, history.Oldest(), "no room for 800 effects of some 100 bytes")
 }
 
 func TestHistoryHasTheCatalogOfItsTime(t *testing.T) {
 	chain := newChain()
-	history := NewHistory(chain.image, 100, 1<<20)
+	history := NewHistory(chain.image.Moment(), 100, 1<<20)
 	for i := range 4 {
 		set := chain.commit(func(w *state.Working) {
 			changed, change, err := w.Catalog().Apply(catalog.CreateProject{Project: fmt.Sprintf("p%d", i)}, w.Micros())
@@ -118,10 +118,10 @@ func TestHistoryHasTheCatalogOfItsTime(t *testing.T) {
 			w.SetCatalog(changed)
 		})
 		chain.image = chain.images[set.Seq]
-		history.Add([]msgs.Changeset{set}, chain.image)
+		history.Add([]msgs.Changeset{set})
 	}
 	for seq := range uint64(5) {
-		image, err := history.At(seq)
+		image, err := history.At(seq, chain.image)
 		require.NoError(t, err)
 		for i := range uint64(4) {
 			_, err := image.Catalog().Project(fmt.Sprintf("p%d", i))
@@ -132,7 +132,7 @@ func TestHistoryHasTheCatalogOfItsTime(t *testing.T) {
 
 func TestHistoryReachesAcrossADroppedSpaceAndIntoItsEpoch(t *testing.T) {
 	chain := newChain()
-	history := NewHistory(chain.image, 100, 1<<20)
+	history := NewHistory(chain.image.Moment(), 100, 1<<20)
 	put := func(key string) func(*state.Working) {
 		return func(w *state.Working) { w.Put(space, []byte(key), []byte("v")) }
 	}
@@ -142,7 +142,7 @@ func TestHistoryReachesAcrossADroppedSpaceAndIntoItsEpoch(t *testing.T) {
 			sets = append(sets, chain.commit(change))
 		}
 		chain.image = chain.images[chain.working.Seq()]
-		history.Add(sets, chain.image)
+		history.Add(sets)
 	}
 	drop := func(w *state.Working) { w.DropSpace(space) }
 	add(put("a"))
@@ -152,24 +152,17 @@ func TestHistoryReachesAcrossADroppedSpaceAndIntoItsEpoch(t *testing.T) {
 	add(drop)
 	add(put("g"))
 	for seq := range chain.image.Seq() + 1 {
-		image, err := history.At(seq)
+		image, err := history.At(seq, chain.image)
 		require.NoError(t, err)
 		require.Equal(t, chain.images[seq].Digest(), image.Digest(), "seq %d", seq)
 	}
-	require.Len(t, history.landmarks, 2)
-	history.maxCommits = 3
-	add(put("h"))
-	require.Len(t, history.landmarks, 1)
-	history.maxCommits = 1
-	add(put("i"))
-	require.Empty(t, history.landmarks, "a landmark goes with its epoch")
 }
 
 func TestHistoryGivesTheCommitsThatFollow(t *testing.T) {
 	chain := newChain()
-	history := NewHistory(chain.image, 5, 1<<20)
+	history := NewHistory(chain.image.Moment(), 5, 1<<20)
 	for range 4 {
-		history.Add(chain.epoch(2).Sets, chain.image)
+		history.Add(chain.epoch(2).Sets)
 	}
 	seqs := func(after uint64, limit int) (out []uint64) {
 		sets, err := history.After(after, limit)
@@ -191,16 +184,16 @@ func TestHistoryGivesTheCommitsThatFollow(t *testing.T) {
 
 func TestHistoryIsReadWhileItGrows(t *testing.T) {
 	chain := newChain()
-	heads, history := NewHeads(chain.image), NewHistory(chain.image, 40, 1<<20)
+	heads, history := NewHeads(chain.image), NewHistory(chain.image.Moment(), 40, 1<<20)
 	p := New(Rule{}, 0)
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	for r := range 4 {
 		readers.Go(func() {
 			for n := uint64(r); ; n++ {
-				visible := heads.Visible().Seq()
-				seq := visible - min(visible, n%30)
-				image, err := history.At(seq)
+				newest := heads.Visible()
+				seq := newest.Seq() - min(newest.Seq(), n%30)
+				image, err := history.At(seq, newest)
 				switch {
 				case err == nil:
 					// The newest commit wrote its own seq under its key.
@@ -230,14 +223,14 @@ func TestHistoryIsReadWhileItGrows(t *testing.T) {
 
 func BenchmarkHistoryAt(b *testing.B) {
 	chain := newChain()
-	history := NewHistory(chain.image, 1024, 16<<20)
+	history := NewHistory(chain.image.Moment(), 1024, 16<<20)
 	for range 600 {
 		e := chain.epoch(1)
-		history.Add(e.Sets, chain.image)
+		history.Add(e.Sets)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := history.At(550); err != nil {
+		if _, err := history.At(550, chain.image); err != nil {
 			b.Fatal(err)
 		}
 	}

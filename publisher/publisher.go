@@ -84,9 +84,11 @@ func (p *Publisher) Step(batch []*msgs.Publication) Release {
 		e := p.waiting[n]
 		n++
 		p.progress.Bytes += e.Bytes
-		if image := e.Image.(*state.Image); image.Seq() > p.durable {
+		image, _ := e.Image.(*state.Image) // nil if none was made
+		switch {
+		case e.LastSeq() > p.durable:
 			p.keep(image)
-		} else {
+		case image != nil:
 			out.Durable, out.DurableImage = p.durable, image
 		}
 	}
@@ -107,8 +109,13 @@ func (p *Publisher) mayGo(e *msgs.Epoch) bool {
 	return !p.rule.SyncFirst || e.Unlogged() // what went before it has gone
 }
 
-// keep holds on to a published image until it is durable.
+// keep holds on to a published image until it is durable. Without one, those before
+// it are let go: they would only become older.
 func (p *Publisher) keep(image *state.Image) {
+	if image == nil {
+		p.undurable = slices.Delete(p.undurable, 0, len(p.undurable))
+		return
+	}
 	if n := len(p.undurable); n > 0 && p.undurable[n-1] == image {
 		return // an epoch without commits
 	}
@@ -135,30 +142,6 @@ func (p *Publisher) passed() (newest *state.Image) {
 	}
 	p.undurable = slices.Delete(p.undurable, 0, n)
 	return newest
-}
-
-// Publish carries out a release, but for the answers: history, images, heads.
-func (h *Heads) Publish(r Release, history *History) {
-	for _, e := range r.Epochs {
-		if len(e.Sets) > 0 {
-			history.Add(e.Sets, e.Image.(*state.Image))
-		}
-		if !e.Unlogged() {
-			h.logged.Store(e.LastSeq())
-		}
-		if slices.ContainsFunc(e.Sets, func(c msgs.Changeset) bool { return c.Volatile }) {
-			h.volatile.Store(true)
-		}
-	}
-	if n := len(r.Epochs); n > 0 {
-		h.visible.Store(r.Epochs[n-1].Image.(*state.Image))
-	}
-	if r.Durable > 0 {
-		h.setDurable(r.Durable, r.DurableImage)
-	}
-	if len(r.Epochs) > 0 {
-		h.announce()
-	}
 }
 
 // Answer resolves the tickets of published epochs. durable is the durable head.

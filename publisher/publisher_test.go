@@ -115,7 +115,7 @@ func TestImageAtTheDurableHeadIsThatOfTheEpochThatWasSynced(t *testing.T) {
 	for name, rule := range map[string]Rule{"full": {SyncFirst: true}, "batch": {Images: 32}, "os_buffered": {}} {
 		t.Run(name, func(t *testing.T) {
 			chain := newChain()
-			heads, history := NewHeads(chain.image), NewHistory(chain.image, 1000, 1<<20)
+			heads, history := NewHeads(chain.image), NewHistory(chain.image.Moment(), 1000, 1<<20)
 			p := New(rule, 0)
 			step := func(batch ...*msgs.Publication) { heads.Publish(p.Step(batch), history) }
 			for range 300 { // more than are kept
@@ -226,7 +226,7 @@ func TestAnswerTellsTheDurableHeadAndTheTimeInEachStage(t *testing.T) {
 
 func TestCommitIsVisibleBeforeItIsAnswered(t *testing.T) {
 	chain := newChain()
-	heads, history := NewHeads(chain.image), NewHistory(chain.image, 10, 1<<20)
+	heads, history := NewHeads(chain.image), NewHistory(chain.image.Moment(), 10, 1<<20)
 	e := chain.epoch(1)
 	heads.Publish(New(Rule{}, 0).Step([]*msgs.Publication{written(e)}), history)
 	require.Equal(t, chain.image, heads.Visible())
@@ -241,7 +241,7 @@ func TestEpochsComeOutInOrderAndNeverTooEarlyOrTooLate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rule := Rule{SyncFirst: rapid.Bool().Draw(t, "syncFirst"), Images: rapid.IntRange(0, 4).Draw(t, "images")}
 		chain := newChain()
-		heads, history := NewHeads(chain.image), NewHistory(chain.image, 1000, 1<<20)
+		heads, history := NewHeads(chain.image), NewHistory(chain.image.Moment(), 1000, 1<<20)
 		p := New(rule, 0)
 		var all []*msgs.Epoch
 		var durable uint64
@@ -283,7 +283,7 @@ func TestEpochsComeOutInOrderAndNeverTooEarlyOrTooLate(t *testing.T) {
 
 func BenchmarkPublish(b *testing.B) {
 	chain := newChain()
-	heads, history := NewHeads(chain.image), NewHistory(chain.image, 1024, 16<<20)
+	heads, history := NewHeads(chain.image), NewHistory(chain.image.Moment(), 1024, 16<<20)
 	p := New(Rule{SyncFirst: true}, 0)
 	e := chain.epoch(16)
 	image := e.Image.(*state.Image)

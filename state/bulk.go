@@ -68,7 +68,7 @@ func (l *writes) at(i int) *write { return &l.pieces[i/pieceWrites][i%pieceWrite
 
 // NewBulk returns a Bulk that writes to w.
 func NewBulk(w *Working) *Bulk {
-	return &Bulk{working: w, spaces: make(map[catalog.SpaceID]*gathered), seq: w.seq, micros: w.micros}
+	return &Bulk{working: w, spaces: make(map[catalog.SpaceID]*gathered), seq: w.Seq(), micros: w.Micros()}
 }
 
 // Add takes a part of the changeset of the next commit: the effects on those
@@ -112,7 +112,7 @@ func (b *Bulk) space(id catalog.SpaceID) *gathered {
 // Flush writes what was gathered to the Working, which is then at the last commit
 // that was added.
 func (b *Bulk) Flush() {
-	b.working.seq, b.working.micros = b.seq, b.micros
+	b.working.Begin(b.seq, b.micros)
 	for _, g := range b.spaces { // they do not touch each other: any order will do
 		g.flush(b.working.writable(g.id))
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/blocktree"
 	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/msgs"
 )
 
 // empty stands in for spaces that hold nothing.
@@ -30,21 +31,22 @@ var empty = blocktree.New().Snapshot()
 
 // Image is everything at one commit seq. It is immutable.
 type Image struct {
-	seq     uint64
-	micros  int64
-	catalog *catalog.Catalog
-	spaces  spaces
+	moment msgs.Moment
+	spaces spaces
 }
 
+// Moment returns the commit that the image shows, with its time and the schema.
+func (i *Image) Moment() msgs.Moment { return i.moment }
+
 // Seq returns the commit seq that the image shows.
-func (i *Image) Seq() uint64 { return i.seq }
+func (i *Image) Seq() uint64 { return i.moment.Seq }
 
 // Micros returns the time stamped on that commit, in microseconds since the
 // Unix epoch; 0 before the first.
-func (i *Image) Micros() int64 { return i.micros }
+func (i *Image) Micros() int64 { return i.moment.Micros }
 
 // Catalog returns the schema at that commit.
-func (i *Image) Catalog() *catalog.Catalog { return i.catalog }
+func (i *Image) Catalog() *catalog.Catalog { return i.moment.Catalog }
 
 // Get returns the value and the version of a key. The value is shared and must
 // not be modified; it stays valid for as long as the caller holds it.
@@ -103,7 +105,7 @@ func (i *Image) Entries() int64 {
 // however either came about and wherever its entries are kept.
 func (i *Image) Digest() [32]byte {
 	h := blake3.New()
-	buf := binary.BigEndian.AppendUint64(nil, i.seq)
+	buf := binary.BigEndian.AppendUint64(nil, i.Seq())
 	for id, t := range i.Spaces() {
 		c := t.Cursor()
 		for c.First(); c.Valid(); c.Next() {
@@ -128,8 +130,5 @@ func (i *Image) Digest() [32]byte {
 // Fork returns a Working that starts from the image and shares everything with
 // it until it writes. The image is not affected; any goroutine may fork it.
 func (i *Image) Fork() *Working {
-	return &Working{
-		seq: i.seq, micros: i.micros, catalog: i.catalog,
-		frozen: i.spaces, live: map[catalog.SpaceID]*space{},
-	}
+	return &Working{moment: i.moment, frozen: i.spaces, live: map[catalog.SpaceID]*space{}}
 }

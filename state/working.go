@@ -17,9 +17,8 @@ import (
 // Slices returned by Get and Cursor never change; cursors are good until the next
 // write.
 type Working struct {
-	seq     uint64
-	micros  int64
-	catalog *catalog.Catalog
+	// moment is that of the commit under construction, or of the last one.
+	moment msgs.Moment
 
 	// unlogged is set when a commit that the log has without its effects has removed
 	// something: then what is not there may be there for those who replay the log.
@@ -72,18 +71,21 @@ type Mark struct {
 
 // NewWorking returns an empty database at seq 0.
 func NewWorking() *Working {
-	return (&Image{catalog: catalog.New()}).Fork()
+	return (&Image{moment: msgs.Moment{Catalog: catalog.New()}}).Fork()
 }
 
 // Seq returns the seq of the commit under construction, or of the last one.
-func (w *Working) Seq() uint64 { return w.seq }
+func (w *Working) Seq() uint64 { return w.moment.Seq }
 
 // Micros returns the time of the commit under construction, or of the last one.
-func (w *Working) Micros() int64 { return w.micros }
+func (w *Working) Micros() int64 { return w.moment.Micros }
 
 // Catalog returns the schema, including what the commit under construction
 // changed.
-func (w *Working) Catalog() *catalog.Catalog { return w.catalog }
+func (w *Working) Catalog() *catalog.Catalog { return w.moment.Catalog }
+
+// Moment returns the seq, the time and the schema together.
+func (w *Working) Moment() msgs.Moment { return w.moment }
 
 // Get returns the value and the version of a key. The value is shared, must not be
 // modified, and never changes.
@@ -147,13 +149,13 @@ func (w *Working) writable(id catalog.SpaceID) *space {
 
 // Begin starts the commit with the given seq and time.
 func (w *Working) Begin(seq uint64, micros int64) {
-	w.seq, w.micros = seq, micros
+	w.moment.Seq, w.moment.Micros = seq, micros
 }
 
 // Put sets a key. The slices become part of the changeset and must not be
 // modified afterwards.
 func (w *Working) Put(id catalog.SpaceID, key, val []byte) {
-	old, was, _ := w.writable(id).tree.Put(key, val, w.seq)
+	old, was, _ := w.writable(id).tree.Put(key, val, w.moment.Seq)
 	e := w.record(old, was)
 	e.Op, e.Space, e.Key, e.Value = msgs.EffectPut, id, key, val
 }
@@ -230,8 +232,8 @@ func (w *Working) DropSpace(id catalog.SpaceID) {
 // SetCatalog replaces the schema. The entries that belong to the change are the
 // caller's to write.
 func (w *Working) SetCatalog(c *catalog.Catalog) {
-	w.catalogs = append(w.catalogs, w.catalog)
-	w.catalog = c
+	w.catalogs = append(w.catalogs, w.moment.Catalog)
+	w.moment.Catalog = c
 }
 
 // Mark returns the present point of the commit under construction.
@@ -249,7 +251,7 @@ func (w *Working) Rollback(m Mark) {
 		w.restore(&w.effects[i], w.priors[i])
 	}
 	if len(w.catalogs) > m.catalogs {
-		w.catalog = w.catalogs[m.catalogs]
+		w.moment.Catalog = w.catalogs[m.catalogs]
 		w.catalogs = slices.Delete(w.catalogs, m.catalogs, len(w.catalogs))
 	}
 	w.effects = slices.Delete(w.effects, m.effects, len(w.effects))
@@ -273,9 +275,12 @@ func (w *Working) Effects(m Mark) []msgs.Effect { return w.effects[m.effects:] }
 // Nothing before it can be taken back any more.
 func (w *Working) Commit() msgs.Changeset {
 	n := len(w.effects)
-	cs := msgs.Changeset{Seq: w.seq, Micros: w.micros, Effects: w.effects[:n:n], Catalog: w.catalog}
+	cs := msgs.Changeset{Seq: w.moment.Seq, Micros: w.moment.Micros, Effects: w.effects[:n:n], Catalog: w.moment.Catalog}
 	if slices.ContainsFunc(w.priors, func(p msgs.Prior) bool { return p.Version > 0 }) {
 		cs.Priors = w.priors[:n:n]
+	}
+	for _, d := range w.dropped {
+		cs.Dropped = append(cs.Dropped, msgs.Dropped{Effect: d.effect, Space: d.tree.Snapshot()})
 	}
 	w.effects, w.priors = w.effects[n:], w.priors[n:]
 	w.clear()
@@ -300,24 +305,30 @@ func (w *Working) clear() {
 func (w *Working) Abandon(seq uint64, micros int64) {
 	w.Rollback(Mark{})
 	w.clear()
-	w.seq, w.micros = seq, micros
+	w.moment.Seq, w.moment.Micros = seq, micros
 }
 
-// Revert takes the last commit back: what is given must be its changeset, with
-// priors, and nothing else may have been written since. The Working is then at
-// the seq and time of the commit before. A changeset that drops a space cannot be
-// reverted. The catalog is not touched, as in Replay.
-func (w *Working) Revert(cs *msgs.Changeset, seq uint64, micros int64) {
+// Revert takes the last commit back, to the moment before it: what is given must be
+// its changeset, as Commit has returned it, and nothing else may have been written
+// since.
+func (w *Working) Revert(cs *msgs.Changeset, before msgs.Moment) {
+	dropped := len(cs.Dropped)
 	for i := len(cs.Effects) - 1; i >= 0; i-- {
-		w.restore(&cs.Effects[i], cs.Prior(i))
+		e := &cs.Effects[i]
+		if e.Op == msgs.EffectDropSpace {
+			dropped--
+			w.writable(e.Space).tree = cs.Dropped[dropped].Space.(*blocktree.Tree).Fork()
+			continue
+		}
+		w.restore(e, cs.Prior(i))
 	}
-	w.seq, w.micros = seq, micros
+	w.moment = before
 }
 
 // Replay applies a changeset that was committed before. The catalog is not
 // touched: LoadCatalog reads it from its entries when all is replayed.
 func (w *Working) Replay(cs *msgs.Changeset) error {
-	w.seq, w.micros = cs.Seq, cs.Micros
+	w.moment.Seq, w.moment.Micros = cs.Seq, cs.Micros
 	for i := range cs.Effects {
 		switch e := &cs.Effects[i]; e.Op {
 		case msgs.EffectPut:
@@ -354,7 +365,7 @@ func (w *Working) LoadCatalog() error {
 	if err != nil {
 		return err
 	}
-	w.catalog = c
+	w.moment.Catalog = c
 	return nil
 }
 
@@ -373,5 +384,5 @@ func (w *Working) Freeze() *Image {
 		}
 	}
 	w.changed = slices.Delete(w.changed, 0, len(w.changed))
-	return &Image{seq: w.seq, micros: w.micros, catalog: w.catalog, spaces: w.frozen}
+	return &Image{moment: w.moment, spaces: w.frozen}
 }

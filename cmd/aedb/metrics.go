@@ -67,6 +67,8 @@ func metricsOf(m aedb.OperationalMetrics) metricStats {
 		{"wal_append_latency", latencyOf(m.WALAppendLatency)},
 		{"wal_sync_ops", m.WALSyncOps},
 		{"wal_sync_latency", latencyOf(m.WALSyncLatency)},
+		{"image_waits", m.ImageWaits},
+		{"image_wait_latency", latencyOf(m.ImageWaitLatency)},
 		{"epochs_total", m.EpochsTotal},
 		{"epoch_size_mean", m.EpochSizeMean},
 		{"epoch_size_max", m.EpochSizeMax},

@@ -75,7 +75,10 @@ func (e *engine) executed(epoch *msgs.Epoch, requests []*msgs.Request) error {
 		return fmt.Errorf("the time of commits goes back from %d to %d", e.w.micros, epoch.Micros)
 	}
 	e.w.micros = epoch.Micros
-	m.digests[seq] = epoch.Image.(*state.Image).Digest()
+	m.digests[seq] = nil
+	if image, ok := epoch.Image.(*state.Image); ok {
+		m.keep(image)
+	}
 	return nil
 }
 
@@ -83,13 +86,14 @@ func (e *engine) executed(epoch *msgs.Epoch, requests []*msgs.Request) error {
 func (e *engine) published(r publisher.Release) error {
 	at := e.visible
 	for _, epoch := range r.Epochs {
-		image := epoch.Image.(*state.Image)
-		if image.Seq() < at || len(epoch.Sets) > 0 && epoch.Sets[0].Seq != at+1 {
-			return fmt.Errorf("an epoch up to %d is published after %d", image.Seq(), at)
+		if epoch.LastSeq() < at || len(epoch.Sets) > 0 && epoch.Sets[0].Seq != at+1 {
+			return fmt.Errorf("an epoch up to %d is published after %d", epoch.LastSeq(), at)
 		}
-		at = image.Seq()
-		if err := e.w.model.compare(image); err != nil {
-			return err
+		at = epoch.LastSeq()
+		if image, ok := epoch.Image.(*state.Image); ok {
+			if err := e.look(image, at); err != nil {
+				return err
+			}
 		}
 		logged := e.w.model.logged(at)
 		if (epoch.MustSync || e.w.cfg.Durability == pipeline.Full) && logged > e.synced {
@@ -107,9 +111,18 @@ func (e *engine) published(r publisher.Release) error {
 	return nil
 }
 
+// look checks what a reader sees of a commit.
+func (e *engine) look(image *state.Image, at uint64) error {
+	if image.Seq() != at {
+		return fmt.Errorf("the image of commit %d is that of %d", at, image.Seq())
+	}
+	e.w.model.keep(image)
+	return e.w.model.compare(image)
+}
+
 // watch looks at what callers and readers see after every event.
 func (e *engine) watch() error {
-	visible, durable := e.heads.Visible().Seq(), e.heads.Durable()
+	visible, durable := e.heads.Moment().Seq, e.heads.Durable()
 	switch {
 	case durable > visible:
 		return fmt.Errorf("durable %d is above visible %d", durable, visible)

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -78,15 +79,21 @@ func start(w *world, working *state.Working, unsynced *pipeline.Unsynced, log *w
 		progress:     mailbox[*msgs.Progress]{name: "checkpointer", capacity: 4},
 		executor:     &executor.Executor{Limits: limits},
 		heads:        publisher.ResumedHeads(image, unsynced.Durable, unsynced.Image),
-		history:      publisher.NewHistory(image, cfg.HistoryCommits, cfg.HistoryBytes),
+		history:      publisher.NewHistory(image.Moment(), cfg.HistoryCommits, cfg.HistoryBytes),
 		log:          log, writer: writer, outlet: &rules.Outlet, fsyncer: fsyncer, keeper: keeper,
 		publisher: publisher.Resume(rules.Publish, unsynced.Durable, image),
 		calls:     map[*msgs.Ticket]*call{}, inFile: map[msgs.File]uint64{log.File(): image.Seq()},
 		visible: image.Seq(), durable: unsynced.Durable, synced: unsynced.Durable,
 	}
+	var audience applier.Audience
+	if rules.Lazy {
+		audience = drawnAudience{e.heads, w.rng}
+	}
+	apply := applier.New(e.executor, cfg.Window, working, image, audience)
+	e.heads.Develop(apply.Image)
 	e.stages = []*stage{
 		e.sequencerStage(sequencer.New(cfg.EpochBytes, image.Micros())),
-		e.applierStage(applier.New(e.executor, cfg.Window, working, image)),
+		e.applierStage(apply),
 		e.writerStage(),
 	}
 	e.stages = append(e.stages, e.fsyncerStages()...)
@@ -96,6 +103,14 @@ func start(w *world, working *state.Working, unsynced *pipeline.Unsynced, log *w
 	}
 	return e
 }
+
+// drawnAudience makes it a matter of chance whether an epoch is given its image.
+type drawnAudience struct {
+	*publisher.Heads
+	rng *rand.Rand
+}
+
+func (a drawnAudience) Watched() bool { return a.rng.IntN(4) == 0 }
 
 // send puts a message into the mailbox of a later stage when there is room, or has
 // it refused when the engine has broken down.

@@ -65,9 +65,9 @@ func (d database) clone() database {
 // made.
 type model struct {
 	past []database // by seq; what is in it never changes
-	// digests are those of the engine's images, at the ends of epochs: it must find
-	// its own state again, byte for byte.
-	digests map[uint64][32]byte
+	// digests has the ends of epochs, with the digest of the engine's image where one was
+	// made: it must find its own state again, byte for byte.
+	digests map[uint64]*[32]byte
 }
 
 func newModel() *model {
@@ -75,7 +75,7 @@ func newModel() *model {
 		keys: map[string]entry{}, touched: map[string]uint64{}, removed: map[string]uint64{},
 		tables: map[string]table{}, remembered: map[byte]memory{},
 	}
-	return &model{past: []database{empty}, digests: map[uint64][32]byte{}}
+	return &model{past: []database{empty}, digests: map[uint64]*[32]byte{}}
 }
 
 func (m *model) seq() uint64 { return uint64(len(m.past) - 1) }
@@ -122,7 +122,7 @@ func (m *model) rewind(checkpoint, seq uint64) {
 	d, whole := m.left(checkpoint, seq)
 	d.unlogged = false
 	m.past = append(m.past[:seq], d)
-	maps.DeleteFunc(m.digests, func(at uint64, _ [32]byte) bool { return at > seq || at == seq && !whole })
+	maps.DeleteFunc(m.digests, func(at uint64, _ *[32]byte) bool { return at > seq || at == seq && !whole })
 }
 
 // answer is what the model says to a request.
@@ -338,6 +338,12 @@ func (r row) values(id int64) value.Row {
 	return value.Row{value.Int(id), unique, value.Int(r.amount)}
 }
 
+// keep remembers the digest of an image at the end of an epoch.
+func (m *model) keep(image *state.Image) {
+	digest := image.Digest()
+	m.digests[image.Seq()] = &digest
+}
+
 // recovered checks what was made from a checkpoint and the log.
 func (m *model) recovered(image *state.Image, checkpoint uint64) error {
 	seq := image.Seq()
@@ -355,7 +361,7 @@ func (m *model) recovered(image *state.Image, checkpoint uint64) error {
 	switch {
 	case !known:
 		return fmt.Errorf("recovered commit %d, which is not the end of an epoch", seq)
-	case whole && digest != image.Digest():
+	case whole && digest != nil && *digest != image.Digest():
 		return fmt.Errorf("commit %d was recovered with another digest", seq)
 	}
 	return nil

@@ -13,7 +13,6 @@ import (
 	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/record"
-	"github.com/empyrealapp/aedb-go/state"
 	"github.com/empyrealapp/aedb-go/value"
 )
 
@@ -100,9 +99,9 @@ type workload struct {
 func (w *workload) one(of string) string { return string(of[w.IntN(len(of))]) }
 
 // next returns a request of a caller who sees an image.
-func (w *workload) next(image *state.Image, seen database) *request {
+func (w *workload) next(visible uint64, seen database) *request {
 	switch {
-	case image.Seq() < setupSeq:
+	case visible < setupSeq:
 		return &request{ops: []op{{kind: opSetup}}}
 	case w.IntN(25) == 0:
 		return &request{flush: true}
@@ -128,7 +127,7 @@ func (w *workload) next(image *state.Image, seen database) *request {
 		q.reads = append(q.reads, read{key: key, version: seen.keys[key].version})
 	}
 	if w.IntN(6) == 0 {
-		q.reads = append(q.reads, read{key: w.one("abc"), end: w.one("def"), ranged: true, version: image.Seq()})
+		q.reads = append(q.reads, read{key: w.one("abc"), end: w.one("def"), ranged: true, version: visible})
 	}
 	switch {
 	case w.IntN(3) == 0:
@@ -260,12 +259,12 @@ func (q *request) envelope() *msgs.Envelope {
 }
 
 // prepare does what a caller's goroutine does.
-func (q *request) prepare(x *executor.Executor, image *state.Image) (*msgs.Request, error) {
+func (q *request) prepare(x *executor.Executor, schema *catalog.Catalog) (*msgs.Request, error) {
 	if q.flush {
 		return &msgs.Request{Flush: true}, nil
 	}
 	env := q.envelope()
-	r, err := x.Prepare(image.Catalog(), env)
+	r, err := x.Prepare(schema, env)
 	if err == nil && q.key > 0 {
 		r.Idempotency = record.IdempotencyKey("", false, *env.IdempotencyKey)
 		r.Fingerprint, err = executor.Fingerprint(env)

@@ -163,6 +163,7 @@ func (w *world) choices() []choice {
 		add("nothing new for a while", 3, w.drain)
 		add("close", 2, w.close)
 	}
+	add("somebody looks", 12, w.look)
 	add("somebody looks back", 12, w.lookBack)
 	add("a look at the disk", 12, w.lookAtDisk)
 	if w.trouble > 0 {
@@ -177,9 +178,9 @@ func (w *world) choices() []choice {
 
 func (w *world) request() error {
 	e := w.engine
-	image := e.heads.Visible()
-	q := w.workload.next(image, w.model.past[image.Seq()])
-	r, err := q.prepare(e.executor, image)
+	now := e.heads.Moment()
+	q := w.workload.next(now.Seq, w.model.past[now.Seq])
+	r, err := q.prepare(e.executor, now.Catalog)
 	if err != nil {
 		w.met["refused at the door"]++
 		w.trace.add("refused at the door: " + string(errs.CodeOf(err)))
@@ -221,12 +222,18 @@ func (w *world) mishap() error {
 	return nil
 }
 
+// look compares the visible state with the model, whatever the stages have in hand.
+func (w *world) look() error {
+	e := w.engine
+	return e.look(e.heads.Visible(), e.heads.Moment().Seq)
+}
+
 // lookBack compares a state of the recent past with the model.
 func (w *world) lookBack() error {
 	e := w.engine
-	oldest, newest := e.history.Oldest(), e.heads.Visible().Seq()
+	oldest, newest := e.history.Oldest(), e.heads.Moment().Seq
 	seq := oldest + w.rng.Uint64N(newest-oldest+1)
-	image, err := e.history.At(seq)
+	image, err := e.history.At(seq, e.heads.Visible())
 	if err != nil {
 		return fmt.Errorf("look back to %d, from %d to %d: %w", seq, oldest, newest, err)
 	}
@@ -435,7 +442,7 @@ func (w *world) tryOpen() error {
 	seq := image.Seq()
 	w.trace.add(fmt.Sprintf("opened at %d, durable %d", seq, unsynced.Durable))
 	w.model.rewind(found.Report.CheckpointSeq, seq)
-	w.model.digests[seq] = image.Digest()
+	w.model.keep(image)
 	w.written, w.attempted, w.disowned, w.micros = seq, seq, nil, image.Micros()
 	w.promised = max(w.promised, unsynced.Durable)
 	return nil
