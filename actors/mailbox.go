@@ -38,7 +38,7 @@ type Mailbox[T any] struct {
 	// seen everything that was accepted. Senders that wait for room hold the
 	// gate too: endc is closed first, to call them out.
 	gate    sync.RWMutex
-	closed  bool // guarded by gate
+	closed  atomic.Bool // set under gate
 	endOnce sync.Once
 	reason  error         // why sends are refused; written before endc is closed
 	endc    chan struct{} // closed when the mailbox stops accepting
@@ -48,11 +48,15 @@ type Mailbox[T any] struct {
 	// turn is held while a batch is handled: by the goroutine of the stage, or by
 	// a sender that carries its message. carry is how the stage has one message
 	// handled, by the holder of turn; it is set before the first send. handled
-	// counts messages that are done with; guarded by turn.
+	// counts messages of c that are done with; guarded by turn. What is carried is
+	// counted apart, once; stuck says that one of those has failed, and is left for the
+	// stage to abort; guarded by turn.
 	turn    sync.Mutex
 	carry   func(now time.Time, msg T)
 	handled uint64
+	stuck   bool
 
+	carried      atomic.Uint64
 	sent         atomic.Uint64
 	received     atomic.Uint64
 	rejected     atomic.Uint64
@@ -79,7 +83,7 @@ func NewMailbox[T any](name string, capacity int) *Mailbox[T] {
 func (m *Mailbox[T]) Send(ctx context.Context, msg T) error {
 	m.gate.RLock()
 	defer m.gate.RUnlock()
-	if m.closed {
+	if m.closed.Load() {
 		return m.reason
 	}
 	select {
@@ -114,7 +118,7 @@ func (m *Mailbox[T]) sendBlocked(ctx context.Context, msg T) error {
 func (m *Mailbox[T]) TrySend(msg T) error {
 	m.gate.RLock()
 	defer m.gate.RUnlock()
-	if m.closed {
+	if m.closed.Load() {
 		return m.reason
 	}
 	select {
@@ -165,15 +169,13 @@ func (m *Mailbox[T]) TryCarry(now time.Time, msg T) bool {
 // everything accepted before has been handled. REQUIRES: turn is held.
 //
 // A message of another sender may be in c and not counted yet. Its send has not
-// returned, so nobody can tell which of the two came first.
+// returned, so nobody can tell which of the two came first. And the mailbox may be
+// closed meanwhile: the stage takes the turn once more before it ends.
 func (m *Mailbox[T]) acceptCarried() bool {
-	m.gate.RLock()
-	defer m.gate.RUnlock()
-	if m.closed || m.sent.Load() != m.handled {
+	if m.stuck || m.closed.Load() || m.sent.Load() != m.handled {
 		return false
 	}
-	m.sent.Add(1)
-	m.received.Add(1)
+	m.carried.Add(1)
 	return true
 }
 
@@ -204,7 +206,7 @@ func (m *Mailbox[T]) end(reason error) {
 		close(m.endc)
 		m.gate.Lock()
 		defer m.gate.Unlock()
-		m.closed = true
+		m.closed.Store(true)
 		close(m.c)
 	})
 }
@@ -296,13 +298,14 @@ type MailboxStats struct {
 
 // Stats returns the figures of the mailbox. It takes no lock.
 func (m *Mailbox[T]) Stats() MailboxStats {
+	carried := m.carried.Load()
 	return MailboxStats{
 		Name:         m.name,
 		Depth:        m.Depth(),
 		Capacity:     m.Capacity(),
 		HighWater:    int(m.highWater.Load()),
-		Sent:         m.sent.Load(),
-		Received:     m.received.Load(),
+		Sent:         m.sent.Load() + carried,
+		Received:     m.received.Load() + carried,
 		Rejected:     m.rejected.Load(),
 		BlockedSends: m.blockedSends.Load(),
 		Blocked:      time.Duration(m.blockedNanos.Load()),

@@ -143,12 +143,12 @@ type shell[In, Out any] struct {
 	// until it is performed. Guarded by the mailbox's turn.
 	carried [1]In
 	held    []In // carried[:0] or carried[:1]
-	// carriers are the senders that carry; one is added under the turn.
+	// carriers are the senders that carry and may be at Finish; one is added under the
+	// turn.
 	carriers sync.WaitGroup
 
 	handled      atomic.Uint64
 	batches      atomic.Uint64
-	carries      atomic.Uint64
 	wakeups      atomic.Uint64
 	busyNanos    atomic.Int64
 	largestBatch atomic.Int64
@@ -332,6 +332,7 @@ func (s *shell[In, Out]) handle(now time.Time, hand *[]In) (out Out, after time.
 		return out, now, context.Cause(s.ctx)
 	}
 	out, err = s.step(now, *hand)
+	s.In.handled += uint64(len(*hand))
 	after = time.Now()
 	s.record(len(*hand), after.Sub(now))
 	return out, after, err
@@ -343,7 +344,6 @@ func (s *shell[In, Out]) step(now time.Time, batch []In) (Out, error) {
 	if err == nil && s.Perform != nil {
 		err = s.Perform(s.ctx, out)
 	}
-	s.In.handled += uint64(len(batch))
 	return out, err
 }
 
@@ -351,10 +351,14 @@ func (s *shell[In, Out]) step(now time.Time, batch []In) (Out, error) {
 // system as one on a goroutine of the stage does, which then aborts what was not
 // performed. REQUIRES: the turn is held; it is given back.
 func (s *shell[In, Out]) carry(now time.Time, msg In) {
+	if s.Finish == nil {
+		s.performCarried(now, msg)
+		return
+	}
 	s.carriers.Add(1)
 	defer s.carriers.Done()
 	out, ok := s.performCarried(now, msg)
-	if !ok || s.Finish == nil {
+	if !ok {
 		return
 	}
 	if s.guard(func() error { return s.Finish(s.ctx, out) }) != nil {
@@ -375,11 +379,9 @@ func (s *shell[In, Out]) performCarried(now time.Time, msg In) (out Out, ok bool
 		return err
 	})
 	if err != nil {
+		s.In.stuck = true
 		return out, false
 	}
-	s.carries.Add(1)
-	s.handled.Add(1)
-	s.batches.Add(1)
 	clear(s.held)
 	s.held = s.held[:0]
 	return out, true
@@ -464,11 +466,12 @@ func (s *shell[In, Out]) abandon(cause error) {
 }
 
 func (s *shell[In, Out]) stats() Stats {
+	carried := s.In.carried.Load()
 	return Stats{
 		Name:         s.Name,
-		Handled:      s.handled.Load(),
-		Batches:      s.batches.Load(),
-		Carried:      s.carries.Load(),
+		Handled:      s.handled.Load() + carried,
+		Batches:      s.batches.Load() + carried,
+		Carried:      carried,
 		Wakeups:      s.wakeups.Load(),
 		LargestBatch: int(s.largestBatch.Load()),
 		Busy:         time.Duration(s.busyNanos.Load()),

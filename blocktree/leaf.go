@@ -53,14 +53,14 @@ func (l *leaf) renew(size int) {
 	l.buf, l.tail = buf[:min(cap(buf), 0xffff)], new(atomic.Uint32)
 }
 
-// room returns the size for a buffer that is to hold live bytes: an eighth more
+// room returns the size for a buffer that is to hold live bytes: a fifth more
 // wastes little and lets a leaf be compacted once for several writes; small ones
 // double.
 func room(live int) int {
 	if live < leafTarget/8 {
 		return 2 * live
 	}
-	return live + live/8
+	return live + live/5
 }
 
 // claim takes size bytes of the free tail of the buffer and returns where they

@@ -50,7 +50,7 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 	assertions := countConditions(r.Conditions)
 	// Mutations after a definition are bound to a staged catalog, to refuse early
 	// what cannot succeed, and bound again when the definition has happened.
-	staged, room := cat, roomFor(r.Mutations)
+	staged, room := cat, roomFor(r)
 	for i, m := range r.Mutations {
 		op, err := x.bind(staged, m, &room)
 		if err != nil {

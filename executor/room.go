@@ -13,10 +13,14 @@ type room struct {
 	bytes []byte
 }
 
-// roomFor returns the room that the mutations need. It holds no more than they do.
-func roomFor(mutations []msgs.Mutation) (r room) {
+// roomFor returns the room that the mutations of a request need. It holds no more than
+// they do.
+func roomFor(q *msgs.Request) (r room) {
+	if len(q.Mutations) == 1 {
+		return room{puts: q.RoomForPut()}
+	}
 	puts, bytes := 0, 0
-	for _, m := range mutations {
+	for _, m := range q.Mutations {
 		if set, ok := m.(msgs.KvSet); ok {
 			puts++
 			bytes += putBytes(set)

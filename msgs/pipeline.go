@@ -52,8 +52,20 @@ type Request struct {
 	room struct {
 		mutations  [1]Mutation
 		operations [1]Operation
+		put        [1]PutKey
 	}
+	promise Ticket
 }
+
+// Promise gives the request its ticket, which is part of it: see NewTicket.
+func (r *Request) Promise(share Share) *Ticket {
+	r.promise.share, r.promise.size = share, r.Size
+	r.Ticket = &r.promise
+	return r.Ticket
+}
+
+// RoomForPut returns memory for one bound put of a request of one mutation.
+func (r *Request) RoomForPut() []PutKey { return r.room.put[:0] }
 
 // Take makes a copy of the mutations those of the request, and room for as many
 // operations.

@@ -226,8 +226,8 @@ func (p *Pipeline) admit(ctx context.Context, r *msgs.Request, carry bool) (*msg
 		p.admission.Leave(size)
 		return nil, held
 	}
-	ticket := msgs.NewTicket(p.admission, size)
-	r.Ctx, r.Ticket, r.Admitted = ctx, ticket, time.Now()
+	ticket := r.Promise(p.admission)
+	r.Ctx, r.Admitted = ctx, time.Now()
 	if err := p.enqueue(ctx, r, carry); err != nil {
 		p.admission.Leave(size)
 		return nil, err

@@ -108,8 +108,19 @@ func (h *Heads) Watched() bool { return h.unseen.Load() < attention }
 // who comes less often than that waits for each; more would be made for nobody.
 const attention = 16
 
-// DurableImage returns the newest kept image of which a crash can lose nothing.
-func (h *Heads) DurableImage() *state.Image { return h.durable.Load().image }
+// DurableImage returns the newest kept image of which a crash can lose nothing. While
+// everything that is visible is durable, that is the visible one.
+func (h *Heads) DurableImage() *state.Image {
+	d := h.durable.Load()
+	if d.image.Seq() == d.seq || h.Moment().Seq > d.seq {
+		return d.image
+	}
+	image := h.Visible()
+	if image.Seq() > d.seq || !h.durable.CompareAndSwap(d, &durable{d.seq, image}) {
+		return d.image // there has been a commit or a sync since
+	}
+	return image
+}
 
 // Durable returns the last published commit that is on stable storage.
 func (h *Heads) Durable() uint64 { return h.durable.Load().seq }
@@ -187,10 +198,15 @@ func (h *Heads) outcome(seq uint64) error {
 // setDurable advances the durable head and wakes who waits for it. A nil image
 // leaves the one before. Only the publisher calls it.
 func (h *Heads) setDurable(seq uint64, image *state.Image) {
-	if image == nil {
-		image = h.DurableImage()
+	for next := (&durable{seq: seq}); ; { // beside a reader, who may bring an image
+		before := h.durable.Load()
+		if next.image = image; image == nil {
+			next.image = before.image
+		}
+		if h.durable.CompareAndSwap(before, next) {
+			break
+		}
 	}
-	h.durable.Store(&durable{seq, image})
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for w := range h.waiters {

@@ -124,7 +124,8 @@ func (l *Log) Perform(p *Plan) (*msgs.Written, error) {
 		}
 	}
 	l.interrupted = false
-	out := &msgs.Written{LastSeq: p.LastSeq, Bytes: p.Bytes, MustSync: p.MustSync, Sealed: p.Sealed, File: l.file}
+	out := &p.pack().written
+	*out = msgs.Written{LastSeq: p.LastSeq, Bytes: p.Bytes, MustSync: p.MustSync, Sealed: p.Sealed, File: l.file}
 	if l.left != nil {
 		out.Retired, l.left = l.left, nil
 	}

@@ -24,7 +24,8 @@ func (o *Outlet) Pass(p *Plan, w *msgs.Written) (*msgs.Publication, *msgs.Writte
 	case o.SyncFirst:
 		w.Epochs = p.Epochs
 	case len(p.Epochs) > 0:
-		publication = &msgs.Publication{Epochs: p.Epochs}
+		publication = &p.pack().publication
+		publication.Epochs = p.Epochs
 	}
 	if o.unsaid != nil {
 		w.Bytes += o.unsaid.Bytes

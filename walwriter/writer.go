@@ -24,7 +24,6 @@
 package walwriter
 
 import (
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -104,7 +103,31 @@ type Plan struct {
 	MustSync bool
 	Sealed   []msgs.Segment
 
-	buf []byte // all data of the plan; Actions refer to parts of it
+	buf    []byte  // all data of the plan; Actions refer to parts of it
+	parcel *parcel // made when it is needed
+}
+
+// parcel is what goes on to later stages, in one piece of memory. They keep it longer
+// than the plan is valid.
+type parcel struct {
+	publication msgs.Publication
+	written     msgs.Written
+	epoch       [1]*msgs.Epoch
+}
+
+func (p *Plan) pack() *parcel {
+	if p.parcel == nil {
+		p.parcel = new(parcel)
+	}
+	return p.parcel
+}
+
+// take makes a copy of a batch the epochs of the plan.
+func (p *Plan) take(batch []*msgs.Epoch) {
+	if len(batch) == 1 {
+		p.Epochs = p.pack().epoch[:0]
+	}
+	p.Epochs = append(p.Epochs, batch...)
 }
 
 // Action is one thing to do to the log: to append data to the active segment, or
@@ -127,7 +150,8 @@ func (w *Writer) Step(now time.Time, batch []*msgs.Epoch) (*Plan, error) {
 	if cap(p.buf) > keptBuffer {
 		p.buf = nil
 	}
-	*p = Plan{Actions: p.Actions[:0], Epochs: slices.Clone(batch), buf: p.buf[:0]}
+	*p = Plan{Actions: p.Actions[:0], buf: p.buf[:0]}
+	p.take(batch)
 	durable := w.durable()
 	for _, e := range batch {
 		p.MustSync = p.MustSync || e.MustSync
