@@ -28,8 +28,9 @@ const (
 
 // Consistency modes.
 var (
-	// AtLatest sees every commit that was acknowledged before the read began. It
-	// never waits.
+	// AtLatest sees every commit that was acknowledged before the read began. It never
+	// waits for a disk, nor for writers; in OsBuffered mode, after a time without
+	// readers, it waits until the commits that are being executed have been.
 	AtLatest = Consistency{}
 	// AtDurable sees nothing that a crash could lose, but for what Volatile commits
 	// before the durable head have written. In Full mode it is the same as AtLatest,

@@ -89,7 +89,11 @@ func TestChainOfAnyHistoryHoldsTheState(t *testing.T) {
 			for _, c := range chain[1:] {
 				deltas += c.RawBytes
 			}
-			require.LessOrEqual(t, deltas, chain[0].RawBytes/2)
+			base := chain[0].RawBytes
+			if base == 0 { // of a file without entries it is its own size that counts
+				base = chain[0].Size
+			}
+			require.LessOrEqual(t, deltas, base/2)
 			_, err := recoverytest.Recover(fsys.Clone(vfs.AllLost()), recoverytest.Options{})
 			require.NoError(t, err)
 		}

@@ -75,7 +75,7 @@ func open(t testing.TB, fsys vfs.FS, dir string, cfg Config, options ...option) 
 	s.Pipeline, err = New(cfg, start)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Stop(context.Background()) })
-	if s.Heads().Visible().Seq() == 0 {
+	if s.Heads().Moment().Seq == 0 {
 		s.define(catalog.CreateProject{Project: "demo"})
 	}
 	return s
@@ -108,7 +108,7 @@ func economic(env *msgs.Envelope) *msgs.Envelope {
 }
 
 func (s *store) prepare(env *msgs.Envelope) (*msgs.Request, error) {
-	r, err := s.Executor().Prepare(s.Heads().Visible().Catalog(), env)
+	r, err := s.Executor().Prepare(s.Heads().Moment().Catalog, env)
 	if err == nil && env.IdempotencyKey != nil {
 		r.Idempotency = record.IdempotencyKey("", false, *env.IdempotencyKey)
 		r.Fingerprint, err = executor.Fingerprint(env)

@@ -1,0 +1,133 @@
+package pipeline
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/empyrealapp/aedb-go/vfs"
+)
+
+// unwatched makes commits that nobody looks at, until images are no longer made.
+func unwatched(s *store) {
+	for i := range 40 {
+		s.mustCommit(set("k", fmt.Sprint(i)))
+	}
+}
+
+// Whatever the log is doing, who comes after a time without readers gets the last
+// published state at once.
+func TestImageThatIsAskedForDoesNotWaitForTheLog(t *testing.T) {
+	mem := vfs.NewMem()
+	s := open(t, mem, storeDir, config(OsBuffered))
+	unwatched(s)
+	before := s.Heads().Moment()
+	require.Zero(t, s.Counters().Image.Count)
+
+	writing, proceed := make(chan struct{}), make(chan struct{})
+	stuck := sync.OnceFunc(func() { close(writing); <-proceed })
+	mem.SetInjector(func(op vfs.Op) vfs.Fault {
+		if op.Kind == vfs.OpWrite {
+			stuck()
+		}
+		return vfs.Fault{}
+	})
+	for i := range 3 {
+		_, err := s.submit(t.Context(), set("k", fmt.Sprint("stuck ", i)))
+		require.NoError(t, err)
+	}
+	<-writing
+	image := s.Heads().Visible()
+	require.Equal(t, before.Seq, image.Seq())
+	require.Equal(t, "39", get(t, image, "k"))
+	require.Same(t, image, s.Heads().Visible(), "it is made once")
+	require.EqualValues(t, 1, s.Counters().Image.Count)
+	close(proceed)
+	_, err := s.Flush(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "stuck 2", get(t, s.Heads().Visible(), "k"))
+	require.Equal(t, "39", get(t, image, "k"), "an image never changes")
+}
+
+// Who reads regularly finds images made.
+func TestImagesAreMadeWhileSomebodyReads(t *testing.T) {
+	s := open(t, vfs.NewMem(), storeDir, config(OsBuffered))
+	for i := range 100 {
+		s.mustCommit(set("k", fmt.Sprint(i)))
+		if i%10 == 0 {
+			require.Equal(t, fmt.Sprint(i), get(t, s.Heads().Visible(), "k"))
+		}
+	}
+	require.Zero(t, s.Counters().Image.Count)
+	unwatched(s)
+	require.Equal(t, "39", get(t, s.Heads().Visible(), "k"))
+	require.EqualValues(t, 1, s.Counters().Image.Count)
+}
+
+// Readers, among them some at the durable head and some of the past, come and go
+// beside writers. What each sees is a commit that was published, and no reader sees
+// an older one than before.
+func TestImagesBesideWritersAreNeverOlderThanTheHead(t *testing.T) {
+	s := open(t, vfs.NewMem(), storeDir, config(OsBuffered))
+	var writers, readers sync.WaitGroup
+	done := make(chan struct{})
+	for w := range 3 {
+		writers.Go(func() {
+			for i := range 2000 {
+				if r, err := s.commit(set(fmt.Sprint("key-", w), fmt.Sprint(i))); err != nil {
+					t.Error(err)
+					return
+				} else if i%97 == 0 && s.Heads().Visible().Seq() < r.CommitSeq {
+					t.Error("an image is older than an acknowledged commit")
+					return
+				}
+				if i%500 == 0 {
+					_, _ = s.Flush(t.Context())
+				}
+			}
+		})
+	}
+	for range 2 {
+		readers.Go(func() {
+			var visible, durable uint64
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				head := s.Heads().Moment().Seq
+				image := s.Heads().Visible()
+				if image.Seq() < head || image.Seq() < visible {
+					t.Errorf("at %d after %d, with the head at %d", image.Seq(), visible, head)
+					return
+				}
+				visible = image.Seq()
+				if past, err := s.History().At(max(visible, 5)-5, image); err != nil || past.Seq() != max(visible, 5)-5 {
+					t.Error(past, err)
+					return
+				}
+				kept := s.Heads().DurableImage().Seq()
+				if kept < durable || kept > s.Heads().Durable() {
+					t.Errorf("the durable image is at %d after %d, the head at %d", kept, durable, s.Heads().Durable())
+					return
+				}
+				durable = kept
+				if n%4 == 0 { // until images are no longer made
+					for from := s.Heads().Moment().Seq; s.Heads().Moment().Seq < from+40; {
+						select {
+						case <-done:
+							return
+						case <-s.Heads().Moved():
+						}
+					}
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(done)
+	readers.Wait()
+}
