@@ -173,7 +173,8 @@ type LimitsConfig struct {
 	Assertions int
 	// TransactionBytes per envelope; 16 MiB by default, at most QueueBytes.
 	TransactionBytes int
-	// BatchRows per mutation; 10,000 by default.
+	// BatchRows bounds the rows, or pairs of keys and values, of one mutation; 10,000 by
+	// default.
 	BatchRows int
 	// KVKeyBytes and KVValueBytes; 1,024 and 1 MiB by default.
 	KVKeyBytes, KVValueBytes int

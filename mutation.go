@@ -230,6 +230,15 @@ func (s *Scope) KvSet(key, val []byte) Mutation {
 	return msgs.KvSet{Scope: s.name(), Key: key, Value: val}
 }
 
+// KvPair is a key with the value to be set.
+type KvPair = msgs.KvPair
+
+// KvSetMany sets many keys, in order, as so many KvSet would, and costs less: it is what
+// a load is made of. Limits.BatchRows bounds the pairs. None at all is a validation error.
+func (s *Scope) KvSetMany(pairs ...KvPair) Mutation {
+	return msgs.KvSetMany{Scope: s.name(), Pairs: pairs}
+}
+
 // KvDel removes a key. Removing one that does not exist succeeds.
 func (s *Scope) KvDel(key []byte) Mutation {
 	return msgs.KvDel{Scope: s.name(), Key: key}

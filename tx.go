@@ -136,7 +136,7 @@ func (tx *Tx) settle() {
 // do not.
 func deferrable(op msgs.Operation) bool {
 	switch op.(type) {
-	case *msgs.PutKey, *msgs.RemoveKey:
+	case *msgs.PutKey, *msgs.PutKeys, *msgs.RemoveKey:
 		return true
 	}
 	return false

@@ -3,7 +3,7 @@ package blocktree
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 )
@@ -48,9 +48,18 @@ func newLeaf(owner uint64, size int) *leaf {
 
 // renew gives the leaf an empty buffer with room for size bytes.
 func (l *leaf) renew(size int) {
-	// Grow rounds up to what the allocator hands out anyway.
-	buf := slices.Grow([]byte(nil), size)
-	l.buf, l.tail = buf[:min(cap(buf), 0xffff)], new(atomic.Uint32)
+	buf := unwritten(size)
+	l.buf, l.tail = buf[:min(len(buf), 0xffff)], new(atomic.Uint32)
+}
+
+// unwritten returns memory of size bytes at least, all that the allocator hands out for
+// them. What is in it is not cleared: most of it is about to be written, and nobody looks
+// behind the tail of a buffer. Of the standard library a Builder offers that.
+func unwritten(size int) []byte {
+	var b strings.Builder
+	b.Grow(size)
+	b.WriteByte(0) // so that there is a string to find the memory by
+	return unsafe.Slice(unsafe.StringData(b.String()), b.Cap())
 }
 
 // room returns the size for a buffer that is to hold live bytes: a fifth more

@@ -121,12 +121,38 @@ func (t *Tree) Fork() *Tree {
 func (t *Tree) Put(key, value []byte, version uint64) (old []byte, was uint64, replaced bool) {
 	t.assertWritable()
 	assertKey(key)
-	size := entrySize(key, value, version)
 	if t.root == nil {
-		t.root = child(newLeaf(t.generation, room(size)))
-		t.memory += (*leaf)(t.root).bytes()
+		t.plant(entrySize(key, value, version))
 	}
 	l, i, found := t.seekFor(key)
+	return t.put(l, i, found, key, value, version)
+}
+
+// Replace is Put of a value that depends on the one before it: next is given that, or
+// nil and false, and returns what to put. It must not use the tree.
+func (t *Tree) Replace(key []byte, version uint64, next func(before []byte, found bool) []byte) (old []byte, was uint64, replaced bool) {
+	t.assertWritable()
+	assertKey(key)
+	if t.root == nil {
+		return t.Put(key, next(nil, false), version)
+	}
+	l, i, found := t.seekFor(key)
+	if found {
+		_, old, _ = l.at(i)
+	}
+	return t.put(l, i, found, key, next(old, found), version)
+}
+
+// plant makes the first leaf, with room for an entry.
+func (t *Tree) plant(size int) {
+	l := newLeaf(t.generation, room(size))
+	t.root = child(l)
+	t.memory += l.bytes()
+}
+
+// put is Put, where the search has led to place i of a leaf.
+func (t *Tree) put(l *leaf, i int, found bool, key, value []byte, version uint64) (old []byte, was uint64, replaced bool) {
+	size := entrySize(key, value, version)
 	growth := size
 	if found {
 		_, old, was = l.at(i)

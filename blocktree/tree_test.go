@@ -219,6 +219,23 @@ func TestTreeEqualsMapThroughSnapshotsAndForks(t *testing.T) {
 					m.put(key, value, version)
 				}
 			},
+			"replace": func(t *rapid.T) {
+				for range random.IntN(100) {
+					key, value := random.key(), random.value()
+					version += random.Uint64N(200)
+					want, existed := m[string(key)]
+					old, was, replaced := tree.Replace(key, version, func(before []byte, found bool) []byte {
+						require.Equal(t, existed, found)
+						if found {
+							require.Equal(t, want.Value, before)
+						}
+						return value
+					})
+					require.Equal(t, existed, replaced)
+					requireOld(t, want, old, was)
+					m.put(key, value, version)
+				}
+			},
 			"delete": func(t *rapid.T) {
 				for range random.IntN(100) {
 					key := random.key()

@@ -95,13 +95,15 @@ func (x *Executor) bind(cat *catalog.Catalog, m msgs.Mutation, room *room) (msgs
 	switch m := m.(type) {
 	case msgs.KvSet:
 		space, err := x.bindKey(cat, m.Scope, m.Key)
+		if err == nil {
+			err = x.checkValue(m.Value)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if n := len(m.Value); n > x.Limits.MaxKVValue {
-			return nil, errs.Exceeded("key-value value", "max_kv_value_bytes", int64(n), int64(x.Limits.MaxKVValue))
-		}
 		return room.put(space, m), nil
+	case msgs.KvSetMany:
+		return x.bindPairs(cat, m)
 	case msgs.KvDel:
 		space, err := x.bindKey(cat, m.Scope, m.Key)
 		if err != nil {
@@ -169,10 +171,7 @@ func writable(t *catalog.Table) error {
 
 // bindKey resolves the space of a key that is to be written.
 func (x *Executor) bindKey(cat *catalog.Catalog, scope msgs.ScopeName, key []byte) (msgs.SpaceID, error) {
-	if n := len(key); n > x.Limits.MaxKVKey {
-		return 0, errs.Exceeded("key-value key", "max_kv_key_bytes", int64(n), int64(x.Limits.MaxKVKey))
-	}
-	if err := reserved(key); err != nil {
+	if err := x.checkKey(key); err != nil {
 		return 0, err
 	}
 	s, err := bindScope(cat, scope)
@@ -180,6 +179,49 @@ func (x *Executor) bindKey(cat *catalog.Catalog, scope msgs.ScopeName, key []byt
 		return 0, err
 	}
 	return s.ID, nil
+}
+
+// checkKey refuses a key that cannot be written to a scope.
+func (x *Executor) checkKey(key []byte) error {
+	if n := len(key); n > x.Limits.MaxKVKey {
+		return errs.Exceeded("key-value key", "max_kv_key_bytes", int64(n), int64(x.Limits.MaxKVKey))
+	}
+	return reserved(key)
+}
+
+func (x *Executor) checkValue(val []byte) error {
+	if n := len(val); n > x.Limits.MaxKVValue {
+		return errs.Exceeded("key-value value", "max_kv_value_bytes", int64(n), int64(x.Limits.MaxKVValue))
+	}
+	return nil
+}
+
+func (x *Executor) bindPairs(cat *catalog.Catalog, m msgs.KvSetMany) (msgs.Operation, error) {
+	s, err := bindScope(cat, m.Scope)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Pairs) == 0 {
+		return nil, errs.New(errs.CodeValidation, "a write of keys to scope %s/%s has no pairs", m.Scope.Project, m.Scope.Scope)
+	}
+	if n := len(m.Pairs); n > x.Limits.MaxBatchRows {
+		return nil, errs.Exceeded("pairs of a write of keys", "max_batch_rows", int64(n), int64(x.Limits.MaxBatchRows))
+	}
+	size := 0
+	for i := range m.Pairs {
+		if err := x.checkKey(m.Pairs[i].Key); err != nil {
+			return nil, err
+		}
+		if err := x.checkValue(m.Pairs[i].Value); err != nil {
+			return nil, err
+		}
+		size += pairBytes(m.Pairs[i].Key, m.Pairs[i].Value)
+	}
+	op, room := &msgs.PutKeys{Space: s.ID, Pairs: make([]msgs.KvPair, len(m.Pairs))}, room{bytes: make([]byte, 0, size)}
+	for i, p := range m.Pairs {
+		op.Pairs[i].Key, op.Pairs[i].Value = room.pair(p.Key, p.Value)
+	}
+	return op, nil
 }
 
 // bindScope resolves a scope that is to be written to.

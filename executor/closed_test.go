@@ -58,6 +58,7 @@ func everyMutation() []msgs.Mutation {
 		msgs.DeleteRows{Selection: from(query.Eq("id", 7))},
 		remove(8),
 		set("k", "v"),
+		msgs.KvSetMany{Scope: app, Pairs: []msgs.KvPair{{Key: []byte("many 1"), Value: []byte("1")}, {Key: []byte("many 2")}}},
 		unset("l"),
 		u64(msgs.ArithmeticAdd, 3),
 		msgs.KvAddSigned{Scope: app, Key: []byte("i"), Delta: -1},
@@ -165,6 +166,7 @@ func TestARequestSharesNothingWithItsEnvelope(t *testing.T) {
 	s := newStore(t)
 	least := int64(-5)
 	pk, k, name := key(1), []byte("k"), []string{"name"}
+	pairs := []msgs.KvPair{{Key: []byte("p"), Value: []byte("1")}}
 	set := []query.Assignment{query.Assign("age", query.Lit(3))}
 	env := msgs.Envelope{Mutations: []msgs.Mutation{
 		insert(user(1, "a", 1)),
@@ -173,12 +175,16 @@ func TestARequestSharesNothingWithItsEnvelope(t *testing.T) {
 		msgs.CellArithmetic{Table: users, Key: pk, Column: "age", Amount: value.Int(1)},
 		msgs.KvAddSigned{Scope: app, Key: k, Delta: -5, Least: &least},
 		msgs.CounterAdd{Scope: app, Key: k, Amount: 1, Shards: 1},
+		msgs.KvSetMany{Scope: app, Pairs: pairs},
 	}}
 	r, err := s.x.Prepare(s.w.Catalog(), &env)
 	require.NoError(t, err)
 	s.must(define(catalog.CreateScope{Project: "p", Scope: "other"})) // so that all is bound again
 	pk[0], k[0], name[0], set[0], least = value.Int(9), 'x', "no", query.Assign("no", query.Lit(1)), 100
+	pairs[0].Key[0], pairs[0].Value[0] = 'q', '2'
 	require.NoError(t, s.run(r))
+	pair, _, _ := s.kv("p")
+	require.Equal(t, "1", string(pair))
 	require.Equal(t, user(1, "a", 4), s.row(1))
 	got, _, _ := s.kv("k")
 	require.Len(t, got, 8)

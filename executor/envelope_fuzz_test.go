@@ -162,7 +162,7 @@ func (b *bits) assertion(depth int) msgs.Assertion {
 
 func (b *bits) mutation(depth int) msgs.Mutation {
 	key, op, limit := []byte(b.name("a", "b", "")), msgs.ArithmeticOp(b.below(7)), msgs.LimitPolicy(b.below(5))
-	switch kind := b.below(16); {
+	switch kind := b.below(17); {
 	case depth > 3, kind == 0:
 		return nil
 	case kind == 1:
@@ -186,6 +186,8 @@ func (b *bits) mutation(depth int) msgs.Mutation {
 		return msgs.CellArithmetic{Table: b.table(), Key: b.values(), Column: b.column(), Op: op, Amount: b.value(), OnLimit: limit}
 	case kind == 7:
 		return msgs.KvSet{Scope: b.scope(), Key: key, Value: b.bytes()}
+	case kind == 16:
+		return msgs.KvSetMany{Scope: b.scope(), Pairs: []msgs.KvPair{{Key: key, Value: b.bytes()}, {Key: b.bytes(), Value: key}}[:b.below(3)]}
 	case kind == 8:
 		return msgs.KvDel{Scope: b.scope(), Key: key}
 	case kind == 9:

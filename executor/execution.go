@@ -36,7 +36,10 @@ func (e *execution) charge(n int) error {
 func (e *execution) perform(op msgs.Operation) error {
 	switch op := op.(type) {
 	case *msgs.PutKey:
-		putKey(e.w, op)
+		putKey(e.w, op.Space, op.Key, op.Value)
+		return nil
+	case *msgs.PutKeys:
+		putKeys(e.w, op)
 		return nil
 	case *msgs.PutRows:
 		return e.putRows(op)

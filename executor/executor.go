@@ -27,7 +27,7 @@ type Limits struct {
 	MaxMutations       int // max_mutations_per_envelope
 	MaxAssertions      int // max_read_assertions_per_envelope, nested ones included
 	MaxTransactionSize int // max_transaction_bytes
-	MaxBatchRows       int // max_batch_rows
+	MaxBatchRows       int // max_batch_rows, or pairs, of a mutation
 	MaxKVKey           int // max_kv_key_bytes
 	MaxKVValue         int // max_kv_value_bytes
 	MaxTableValue      int // max_table_value_bytes, per cell

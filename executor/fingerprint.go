@@ -169,6 +169,14 @@ func (c *canon) mutation(m msgs.Mutation) {
 		c.num(15)
 		c.assertions(m.If)
 		c.nested(func() { c.mutation(m.Do) })
+	case msgs.KvSetMany:
+		c.num(16)
+		c.scope(m.Scope)
+		c.num(uint64(len(m.Pairs)))
+		for _, p := range m.Pairs {
+			c.bytes(p.Key)
+			c.bytes(p.Value)
+		}
 	default:
 		c.refuse(unknown(m))
 	}

@@ -13,18 +13,31 @@ import (
 	"github.com/empyrealapp/aedb-go/value"
 )
 
-func putKey(w *state.Working, op *msgs.PutKey) {
-	w.Put(op.Space, op.Key, record.PlaceKV(op.Value, created(w, op.Space, op.Key)))
+func putKeys(w *state.Working, op *msgs.PutKeys) {
+	w.Reserve(len(op.Pairs))
+	for i := range op.Pairs {
+		if i%Abreast == 0 && i+1 < len(op.Pairs) {
+			for _, p := range op.Pairs[i:min(i+Abreast, len(op.Pairs))] {
+				w.Expect(op.Space, p.Key)
+			}
+			w.Fetch()
+		}
+		putKey(w, op.Space, op.Pairs[i].Key, op.Pairs[i].Value)
+	}
 }
 
-// created returns the seq of an entry's first write: this one, if there is none.
-func created(w *state.Working, space msgs.SpaceID, key []byte) uint64 {
-	if raw, _, found := w.Get(space, key); found {
-		if seq, _, err := record.SplitKV(raw); err == nil {
-			return seq
+// putKey stores a value that is in a buffer with room in front.
+func putKey(w *state.Working, space msgs.SpaceID, key, val []byte) {
+	w.Replace(space, key, func(before []byte, found bool) []byte {
+		// An entry knows the seq of its first write: this one, if there is none.
+		created := w.Seq()
+		if found {
+			if seq, _, err := record.SplitKV(before); err == nil {
+				created = seq
+			}
 		}
-	}
-	return w.Seq()
+		return record.PlaceKV(val, created)
+	})
 }
 
 // stored is a number under a key.

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/record"
 )
 
 func TestOverwriteKeepsTheFirstSeqAndMovesTheVersion(t *testing.T) {
@@ -24,6 +26,60 @@ func TestOverwriteKeepsTheFirstSeqAndMovesTheVersion(t *testing.T) {
 	_, created, version = s.kv("k")
 	require.Equal(t, uint64(4), created, "a key that was removed starts anew")
 	require.Equal(t, uint64(4), version)
+}
+
+// many returns the mutation that sets keys to values, given in turn.
+func many(keysAndValues ...string) msgs.Mutation {
+	m := msgs.KvSetMany{Scope: app}
+	for i := 0; i < len(keysAndValues); i += 2 {
+		m.Pairs = append(m.Pairs, msgs.KvPair{Key: []byte(keysAndValues[i]), Value: []byte(keysAndValues[i+1])})
+	}
+	return m
+}
+
+// Many pairs at once are what so many single ones are: the same entries with the same
+// first and last commits, and effects in the same order.
+func TestManyPairsAreAsManySets(t *testing.T) {
+	one, all := newStore(t), newStore(t)
+	for _, pairs := range [][]string{
+		{"b", "1", "a", "2"},
+		{"a", "3", "a", "4", "c", ""},
+		{"d", "5"},
+	} {
+		var sets []msgs.Mutation
+		for i := 0; i < len(pairs); i += 2 {
+			sets = append(sets, set(pairs[i], pairs[i+1]))
+		}
+		one.must(sets...)
+		all.must(many(pairs...))
+	}
+	require.Equal(t, one.w.Freeze().Digest(), all.w.Freeze().Digest())
+	got, created, version := all.kv("a")
+	require.Equal(t, "4", got)
+	require.Less(t, created, version)
+
+	all.x.Limits.MaxBatchRows = 100
+	long := msgs.KvSetMany{Scope: app} // more than are looked for together
+	for i := range 5*Abreast + 3 {
+		long.Pairs = append(long.Pairs, msgs.KvPair{Key: fmt.Appendf(nil, "%03d", i*37%100), Value: fmt.Append(nil, i)})
+	}
+	all.must(long)
+	for _, p := range long.Pairs {
+		got, _, _ := all.kv(string(p.Key))
+		require.Equal(t, string(p.Value), got)
+	}
+}
+
+func TestManyPairsAreCheckedOneByOne(t *testing.T) {
+	s := newStore(t)
+	s.fails(errs.CodeValidation, many())
+	s.fails(errs.CodeLimitExceeded, many("k", "", strings.Repeat("k", 65), ""))
+	s.fails(errs.CodeLimitExceeded, many("k", strings.Repeat("v", 1<<10+1)))
+	s.fails(errs.CodeValidation, many("k", "", record.CounterPrefix+"x", ""))
+	s.fails(errs.CodeScopeNotFound, msgs.KvSetMany{Scope: msgs.ScopeName{Project: "p", Scope: "no"}, Pairs: []msgs.KvPair{{Key: []byte("k")}}})
+	s.fails(errs.CodeLimitExceeded, msgs.KvSetMany{Scope: app, Pairs: make([]msgs.KvPair, s.x.Limits.MaxBatchRows+1)})
+	_, _, version := s.kv("k")
+	require.Zero(t, version)
 }
 
 func TestDeleteOfAMissingKeySucceeds(t *testing.T) {

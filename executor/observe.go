@@ -20,6 +20,8 @@ func Observe(cat *catalog.Catalog, op msgs.Operation, rec Recorder) {
 	switch op := op.(type) {
 	case *msgs.PutKey: // tells that the scope is there, and nothing of what is in it
 		rec.Range(op.Space, nil, []byte{})
+	case *msgs.PutKeys:
+		rec.Range(op.Space, nil, []byte{})
 	case *msgs.RemoveKey:
 		rec.Point(op.Space, op.Key)
 	case *msgs.Compute:
@@ -82,7 +84,7 @@ func ObserveBasis(cat *catalog.Catalog, op msgs.Operation, rec Recorder) {
 		observeSelection(&op.Selection, rec)
 	case *msgs.Guard:
 		ObserveBasis(cat, op.Operation, rec)
-	case *msgs.PutKey, *msgs.RemoveKey, *msgs.Compute, *msgs.AddSigned, *msgs.Count, *msgs.RemoveRow, *msgs.Emit, *msgs.Check:
+	case *msgs.PutKey, *msgs.PutKeys, *msgs.RemoveKey, *msgs.Compute, *msgs.AddSigned, *msgs.Count, *msgs.RemoveRow, *msgs.Emit, *msgs.Check:
 	default: // definitions too: an index is made of rows
 		Observe(cat, op, rec)
 	}

@@ -36,6 +36,10 @@ func (l *reliance) add(m msgs.Mutation, op msgs.Operation) {
 	switch m := m.(type) {
 	case msgs.KvSet:
 		l.key(m.Scope, m.Key)
+	case msgs.KvSetMany:
+		for _, p := range m.Pairs {
+			l.key(m.Scope, p.Key)
+		}
 	case msgs.KvDel:
 		l.key(m.Scope, m.Key)
 	case msgs.KvArithmetic:

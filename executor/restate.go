@@ -15,6 +15,12 @@ func restate(m msgs.Mutation, op msgs.Operation) msgs.Mutation {
 	switch op := op.(type) {
 	case *msgs.PutKey:
 		return msgs.KvSet{Scope: m.(msgs.KvSet).Scope, Key: op.Key, Value: op.Value[record.KVRoom:]}
+	case *msgs.PutKeys:
+		pairs := make([]msgs.KvPair, len(op.Pairs))
+		for i, p := range op.Pairs {
+			pairs[i] = msgs.KvPair{Key: p.Key, Value: p.Value[record.KVRoom:]}
+		}
+		return msgs.KvSetMany{Scope: m.(msgs.KvSetMany).Scope, Pairs: pairs}
 	case *msgs.RemoveKey:
 		return msgs.KvDel{Scope: m.(msgs.KvDel).Scope, Key: op.Key}
 	case *msgs.Compute:

@@ -23,7 +23,7 @@ func roomFor(q *msgs.Request) (r room) {
 	for _, m := range q.Mutations {
 		if set, ok := m.(msgs.KvSet); ok {
 			puts++
-			bytes += putBytes(set)
+			bytes += pairBytes(set.Key, set.Value)
 		}
 	}
 	if puts > 1 {
@@ -32,24 +32,28 @@ func roomFor(q *msgs.Request) (r room) {
 	return r
 }
 
-// putBytes is what the key and the value of a put take.
-func putBytes(m msgs.KvSet) int { return len(m.Key) + record.KVRoom + len(m.Value) }
+// pairBytes is what the key and the value of a put take.
+func pairBytes(key, val []byte) int { return len(key) + record.KVRoom + len(val) }
 
 // put binds a put.
 func (r *room) put(space msgs.SpaceID, m msgs.KvSet) *msgs.PutKey {
 	if len(r.puts) == cap(r.puts) {
 		r.puts = make([]msgs.PutKey, 0, 1)
 	}
-	if need := putBytes(m); cap(r.bytes)-len(r.bytes) < need {
+	key, val := r.pair(m.Key, m.Value)
+	r.puts = append(r.puts, msgs.PutKey{Space: space, Key: key, Value: val})
+	return &r.puts[len(r.puts)-1]
+}
+
+// pair copies a key and a value, with room in front of that.
+func (r *room) pair(key, val []byte) (k, v []byte) {
+	if need := pairBytes(key, val); cap(r.bytes)-len(r.bytes) < need {
 		r.bytes = make([]byte, 0, need)
 	}
 	from := len(r.bytes)
-	r.bytes = append(r.bytes, m.Key...)
+	r.bytes = append(r.bytes, key...)
 	middle := len(r.bytes)
-	r.bytes = record.AppendNewKV(r.bytes, m.Value)
+	r.bytes = record.AppendNewKV(r.bytes, val)
 	to := len(r.bytes)
-	r.puts = append(r.puts, msgs.PutKey{
-		Space: space, Key: r.bytes[from:middle:middle], Value: r.bytes[middle:to:to],
-	})
-	return &r.puts[len(r.puts)-1]
+	return r.bytes[from:middle:middle], r.bytes[middle:to:to]
 }

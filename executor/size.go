@@ -23,6 +23,10 @@ func sizeOf(op msgs.Operation) int64 {
 	switch op := op.(type) {
 	case *msgs.PutKey:
 		n += len(op.Key) + len(op.Value)
+	case *msgs.PutKeys:
+		for i := range op.Pairs {
+			n += itemOverhead + len(op.Pairs[i].Key) + len(op.Pairs[i].Value)
+		}
 	case *msgs.RemoveKey:
 		n += len(op.Key)
 	case *msgs.Compute:
@@ -79,7 +83,8 @@ func sizeOfAssignments(set []query.Assignment) (n int) {
 	return n
 }
 
-// itemOverhead is counted for every assertion and every read.
+// itemOverhead is counted for every assertion, every read, and every pair of a write of
+// many keys.
 const itemOverhead = 32
 
 func sizeOfConditions(list []msgs.Condition) (n int64) {

@@ -21,7 +21,7 @@ func checkVolatile(env *msgs.Envelope) error {
 			m = g.Do
 		}
 		switch m.(type) {
-		case msgs.KvSet, msgs.KvDel, msgs.KvArithmetic, msgs.KvAddSigned, msgs.PostflightCheck:
+		case msgs.KvSet, msgs.KvSetMany, msgs.KvDel, msgs.KvArithmetic, msgs.KvAddSigned, msgs.PostflightCheck:
 		default:
 			return &msgs.MutationError{Index: i, Err: errs.New(errs.CodeValidation,
 				"a volatile commit can write keys only: what later commits find in tables, counters and definitions must not be lost")}

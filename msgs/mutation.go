@@ -151,6 +151,15 @@ type KvSet struct {
 	Key, Value []byte
 }
 
+// KvSetMany sets keys of one scope, in order, as so many KvSet would.
+type KvSetMany struct {
+	Scope ScopeName
+	Pairs []KvPair
+}
+
+// KvPair is a key with its value.
+type KvPair struct{ Key, Value []byte }
+
 // KvDel removes a key, if it is there.
 type KvDel struct {
 	Scope ScopeName
@@ -282,6 +291,7 @@ func (DeleteRow) mutation()       {}
 func (DeleteRows) mutation()      {}
 func (CellArithmetic) mutation()  {}
 func (KvSet) mutation()           {}
+func (KvSetMany) mutation()       {}
 func (KvDel) mutation()           {}
 func (KvArithmetic) mutation()    {}
 func (KvAddSigned) mutation()     {}

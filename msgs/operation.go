@@ -108,10 +108,16 @@ type ComputeCell struct {
 	Source   CellArithmetic
 }
 
-// PutKey is a bound KvSet. Value is a buffer made by record.NewKV.
+// PutKey is a bound KvSet. Value is a buffer made by record.AppendNewKV.
 type PutKey struct {
 	Space      SpaceID
 	Key, Value []byte
+}
+
+// PutKeys is a bound KvSetMany. The values are buffers as that of PutKey.
+type PutKeys struct {
+	Space SpaceID
+	Pairs []KvPair
 }
 
 // RemoveKey is a bound KvDel.
@@ -160,6 +166,7 @@ func (*RemoveRow) operation()   {}
 func (*RemoveRows) operation()  {}
 func (*ComputeCell) operation() {}
 func (*PutKey) operation()      {}
+func (*PutKeys) operation()     {}
 func (*RemoveKey) operation()   {}
 func (*Compute) operation()     {}
 func (*AddSigned) operation()   {}

@@ -105,9 +105,7 @@ func TestEpochMustSyncIfAnyRequestInItAsksForThat(t *testing.T) {
 }
 
 func withdrawn(r *msgs.Request) *msgs.Request {
-	c := *r
-	c.Ctx = cancelled().Ctx
-	return &c
+	return &msgs.Request{Ctx: cancelled().Ctx, Ticket: r.Ticket, WriteClass: r.WriteClass, Flush: r.Flush, Size: r.Size}
 }
 
 func TestRequestWhoseCallerHasGoneEntersNoEpoch(t *testing.T) {

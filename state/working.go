@@ -160,6 +160,18 @@ func (w *Working) Put(id catalog.SpaceID, key, val []byte) {
 	e.Op, e.Space, e.Key, e.Value = msgs.EffectPut, id, key, val
 }
 
+// Replace is Put of a value that depends on the one before it; see
+// blocktree.Tree.Replace.
+func (w *Working) Replace(id catalog.SpaceID, key []byte, next func(before []byte, found bool) []byte) {
+	var val []byte
+	old, was, _ := w.writable(id).tree.Replace(key, w.moment.Seq, func(before []byte, found bool) []byte {
+		val = next(before, found)
+		return val
+	})
+	e := w.record(old, was)
+	e.Op, e.Space, e.Key, e.Value = msgs.EffectPut, id, key, val
+}
+
 // Delete removes a key and reports whether it was there. If it was not, that is part
 // of the changeset only after Unlogged. The slice must not be modified afterwards.
 func (w *Working) Delete(id catalog.SpaceID, key []byte) bool {

@@ -182,7 +182,12 @@ func (l *life) commits() {
 		var list []aedb.Mutation
 		for range 1 + l.IntN(4) {
 			key := fmt.Appendf(nil, "key-%d", l.IntN(60))
-			list = append(list, app.KvSet(key, bytes.Repeat([]byte{byte(l.Uint32())}, l.IntN(300))))
+			value := bytes.Repeat([]byte{byte(l.Uint32())}, l.IntN(300))
+			if l.IntN(4) == 0 {
+				list = append(list, app.KvSetMany(aedb.KvPair{Key: key, Value: value}, aedb.KvPair{Key: append(key, 'x')}))
+				continue
+			}
+			list = append(list, app.KvSet(key, value))
 			if l.IntN(4) == 0 {
 				list = append(list, app.KvDel(key))
 			}

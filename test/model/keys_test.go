@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -56,7 +57,18 @@ func (g *generator) bytes() []byte {
 // keyChange makes a mutation of keys.
 func (g *generator) keyChange(at where) change {
 	key := g.key()
-	switch g.IntN(9) {
+	switch g.IntN(10) {
+	case 9:
+		pairs := make([]aedb.KvPair, 1+g.IntN(4))
+		for i := range pairs {
+			pairs[i] = aedb.KvPair{Key: []byte(g.key()), Value: g.bytes()}
+		}
+		return change{fmt.Sprintf("KvSetMany %q", pairs), at.engine.KvSetMany(pairs...), unbound, func(w *world) (*aedb.Reply, *failure) {
+			for _, p := range pairs {
+				w.scopes[at.name].put(w, string(p.Key), p.Value)
+			}
+			return nil, nil
+		}, false}
 	case 0, 1:
 		val := g.bytes()
 		return change{"KvSet " + key, at.engine.KvSet([]byte(key), val), unbound, func(w *world) (*aedb.Reply, *failure) {

@@ -85,11 +85,11 @@ func (s *aedbStore) Delete(key []byte) error {
 }
 
 func (s *aedbStore) PutBatch(keys, vals [][]byte) error {
-	mutations := make([]aedb.Mutation, len(keys))
+	pairs := make([]aedb.KvPair, len(keys))
 	for i, key := range keys {
-		mutations[i] = s.app.KvSet(key, vals[i])
+		pairs[i] = aedb.KvPair{Key: key, Value: vals[i]}
 	}
-	_, err := s.app.Commit(context.Background(), mutations...)
+	_, err := s.app.Commit(context.Background(), s.app.KvSetMany(pairs...))
 	return err
 }
 
