@@ -28,9 +28,7 @@ const (
 	// unsynced tail.
 	Batch = pipeline.Batch
 	// OsBuffered acknowledges like Batch, but syncs only when asked (Flush, a
-	// wait for durability), at checkpoints and at Close. While nobody reads, no
-	// snapshots are made: the first read after that waits for the one it needs, see
-	// OperationalMetrics.ImageWaitLatency.
+	// wait for durability), at checkpoints and at Close.
 	OsBuffered = pipeline.OsBuffered
 )
 

@@ -43,7 +43,7 @@ type OperationalMetrics struct {
 	WALSyncOps     uint64
 	WALSyncLatency Latency
 	// image_waits, image_wait_latency: reads that had to wait until the image they are
-	// of was made, since nobody had read for a while; see OsBuffered.
+	// of was made, since nobody had read for a while.
 	ImageWaits       uint64
 	ImageWaitLatency Latency
 	// epochs_total, epoch_size_mean and epoch_size_max, in requests.

@@ -29,8 +29,9 @@ const (
 // Consistency modes.
 var (
 	// AtLatest sees every commit that was acknowledged before the read began. It never
-	// waits for a disk, nor for writers; in OsBuffered mode, after a time without
-	// readers, it waits until the commits that are being executed have been.
+	// waits for a disk, nor for writers, but that the first read after a time without
+	// readers lets the commits that are being executed end; see
+	// OperationalMetrics.ImageWaitLatency.
 	AtLatest = Consistency{}
 	// AtDurable sees nothing that a crash could lose, but for what Volatile commits
 	// before the durable head have written. In Full mode it is the same as AtLatest,

@@ -36,6 +36,7 @@ type Applier struct {
 	working  *state.Working // changed by steps
 	image    *state.Image   // the working image, if it was frozen after its last commit
 	unseen   []*msgs.Epoch  // those that may not be published yet, in order
+	always   bool           // every epoch is given its image
 	stepping bool           // a step has begun, and has not ended
 	before   msgs.Moment    // the step that has begun last
 }
@@ -50,12 +51,11 @@ type Audience interface {
 
 // New returns an applier that owns the working image from here on. image is
 // that image, frozen. Without an audience every epoch is given its image; with one,
-// those that may be looked at, and those that wait for a sync: readers at the durable
-// head see that.
+// those that may be looked at, and some that readers at the durable head need.
 func New(x *executor.Executor, window Window, working *state.Working, image *state.Image, audience Audience) *Applier {
 	return &Applier{
 		executor: x, window: window, audience: audience, removals: newRemovals(working.Seq()),
-		working: working, image: image,
+		working: working, image: image, always: audience == nil,
 	}
 }
 
@@ -72,6 +72,7 @@ func (a *Applier) Step(e *msgs.Epoch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.begin(e)
+	a.keepBefore(e)
 	e.Prepare()
 	for i, r := range e.Requests {
 		if i%executor.Abreast == 0 && i+1 < len(e.Requests) {
@@ -82,7 +83,7 @@ func (a *Applier) Step(e *msgs.Epoch) {
 		answer.Err = a.apply(e, r, answer)
 	}
 	e.After = a.working.Moment()
-	if a.audience == nil || e.MustSync || a.audience.Watched() {
+	if a.always || e.MustSync || a.audience.Watched() {
 		a.freeze()
 	}
 	if a.image != nil {

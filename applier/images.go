@@ -15,6 +15,25 @@ import (
 // the working image, frozen, with the epochs that are not published taken back on a
 // fork of it. Nobody has to wait for a write or a sync, however long that takes.
 
+// Readers at the durable head see what is synced. Where epochs are published when they
+// are synced, that is what is published; elsewhere, the image of an epoch that a sync was
+// asked for with. Volatile commits are the exception: they are published and stay ahead
+// of the durable head. So the state before the first of them is made and kept, and every
+// image from then on.
+
+// keepBefore makes the image of the state before an epoch, if the epoch is the first with
+// a volatile commit. The caller holds mu.
+func (a *Applier) keepBefore(e *msgs.Epoch) {
+	if a.always || !slices.ContainsFunc(e.Requests, isVolatile) {
+		return
+	}
+	a.always = true
+	a.freeze()
+	e.Before = a.image
+}
+
+func isVolatile(r *msgs.Request) bool { return r.WriteClass == msgs.Volatile }
+
 // begin takes note of an epoch that is to be executed, and forgets those that are
 // published by now. The caller holds mu.
 func (a *Applier) begin(e *msgs.Epoch) {

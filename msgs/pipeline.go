@@ -98,9 +98,10 @@ type Epoch struct {
 	Sets []Changeset
 	// After is the moment after the epoch. Set by the applier.
 	After Moment
-	// Image is the state then, or nil: where nobody looks, none is made. Set by the
-	// applier.
-	Image Image
+	// Image is the state then, or nil: where nobody looks, none is made. Before is the
+	// state before the epoch, if that has to be kept as the last one that is durable;
+	// mostly nil. Set by the applier.
+	Image, Before Image
 	// Answers are given when the epoch is published. Set by the applier.
 	Answers []Answer
 

@@ -2,11 +2,15 @@ package pipeline
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/vfs"
 )
 
@@ -20,8 +24,14 @@ func unwatched(s *store) {
 // Whatever the log is doing, who comes after a time without readers gets the last
 // published state at once.
 func TestImageThatIsAskedForDoesNotWaitForTheLog(t *testing.T) {
+	for _, d := range []Durability{Full, OsBuffered} {
+		t.Run(d.String(), func(t *testing.T) { imageBesideAStuckLog(t, d) })
+	}
+}
+
+func imageBesideAStuckLog(t *testing.T, d Durability) {
 	mem := vfs.NewMem()
-	s := open(t, mem, storeDir, config(OsBuffered))
+	s := open(t, mem, storeDir, config(d))
 	unwatched(s)
 	before := s.Heads().Moment()
 	require.Zero(t, s.Counters().Image.Count)
@@ -70,13 +80,24 @@ func TestImagesAreMadeWhileSomebodyReads(t *testing.T) {
 // beside writers. What each sees is a commit that was published, and no reader sees
 // an older one than before.
 func TestImagesBesideWritersAreNeverOlderThanTheHead(t *testing.T) {
-	s := open(t, vfs.NewMem(), storeDir, config(OsBuffered))
+	eachMode(t, func(t *testing.T, d Durability) {
+		t.Run("", func(t *testing.T) { imagesBesideWriters(t, d, false) })
+		t.Run("volatile", func(t *testing.T) { imagesBesideWriters(t, d, true) })
+	})
+}
+
+func imagesBesideWriters(t *testing.T, d Durability, volatiles bool) {
+	s := open(t, vfs.NewMem(), storeDir, config(d))
 	var writers, readers sync.WaitGroup
 	done := make(chan struct{})
 	for w := range 3 {
 		writers.Go(func() {
-			for i := range 2000 {
-				if r, err := s.commit(set(fmt.Sprint("key-", w), fmt.Sprint(i))); err != nil {
+			for i := range 1500 {
+				env := set(fmt.Sprint("key-", w), fmt.Sprint(i))
+				if volatiles && i > 500 && i%3 == 0 {
+					env.WriteClass = msgs.Volatile
+				}
+				if r, err := s.commit(env); err != nil {
 					t.Error(err)
 					return
 				} else if i%97 == 0 && s.Heads().Visible().Seq() < r.CommitSeq {
@@ -130,4 +151,42 @@ func TestImagesBesideWritersAreNeverOlderThanTheHead(t *testing.T) {
 	writers.Wait()
 	close(done)
 	readers.Wait()
+}
+
+// Volatile commits are ahead of the durable head. Who reads there sees what is behind it,
+// though nobody had looked before.
+func TestDurableImageBehindVolatileCommits(t *testing.T) {
+	for _, d := range []Durability{Full, OsBuffered} {
+		t.Run(d.String(), func(t *testing.T) {
+			s := open(t, vfs.NewMem(), storeDir, config(d))
+			unwatched(s)
+			_, err := s.Flush(t.Context())
+			require.NoError(t, err)
+			durable := s.Heads().Moment().Seq
+			for i := range 3 {
+				env := set("v", fmt.Sprint(i))
+				env.WriteClass = msgs.Volatile
+				s.mustCommit(env)
+			}
+			image := s.Heads().DurableImage()
+			require.Equal(t, durable, image.Seq())
+			require.Equal(t, "39", get(t, image, "k"))
+			require.Empty(t, get(t, image, "v"))
+			require.Equal(t, "2", get(t, s.Heads().Visible(), "v"))
+			s.mustCommit(set("k", "last"))
+			_, err = s.Flush(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, "last", get(t, s.Heads().DurableImage(), "k"))
+			require.Equal(t, s.Heads().Durable(), s.Heads().DurableImage().Seq())
+		})
+	}
+}
+
+// In Full mode nothing that is old is held on to while nobody reads.
+func TestNoImageIsKeptWhereEverythingVisibleIsDurable(t *testing.T) {
+	s := open(t, vfs.NewMem(), storeDir, config(Full))
+	var gone atomic.Bool
+	runtime.AddCleanup(s.Heads().Visible(), func(gone *atomic.Bool) { gone.Store(true) }, &gone)
+	unwatched(s)
+	require.Eventually(t, func() bool { runtime.GC(); return gone.Load() }, 5*time.Second, time.Millisecond)
 }

@@ -13,9 +13,9 @@ type Rules struct {
 	// Syncs is how many syncs of the log may be under way at once.
 	Syncs   int
 	Publish publisher.Rule
-	// Lazy has images made only for those who look. It suits a mode in which an epoch
-	// takes less time than the copies that an image causes, and in which readers at the
-	// durable head need no images but those of epochs that were synced for somebody.
+	// Lazy has images made only for those who look. It suits modes in which readers at the
+	// durable head need no others than those who look at the visible one, or than what an
+	// epoch brings that was synced for somebody.
 	Lazy bool
 }
 
@@ -32,6 +32,7 @@ func (c *Config) Rules() Rules {
 			Sync:    walwriter.Policy{Always: true},
 			Syncs:   2,
 			Publish: publisher.Rule{SyncFirst: true},
+			Lazy:    true,
 		}
 	case Batch:
 		return Rules{

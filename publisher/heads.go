@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,11 +19,10 @@ import (
 // Invariant: image at the durable head <= durable head <= visible head, whenever
 // they are read in that order.
 type Heads struct {
-	visible atomic.Pointer[head]
-	durable atomic.Pointer[durable]
+	now     atomic.Pointer[shown]
+	logged  atomic.Uint64       // see Logged
 	unseen  atomic.Int64        // see Watched
 	develop func() *state.Image // see Develop
-	logged  atomic.Uint64       // see Logged
 
 	volatile atomic.Bool // see HadVolatile
 
@@ -34,6 +34,18 @@ type Heads struct {
 	failure error
 }
 
+// shown is both heads. They are one value, so that whoever has seen one move finds the
+// other where it was then.
+type shown struct {
+	*head // the visible one
+	// durable is how far the log is synced, and kept the newest kept image of that or
+	// earlier. Where kept is nil, what is visible is durable.
+	durable uint64
+	kept    *state.Image
+
+	own head // what head points to, mostly: they are made together
+}
+
 // head is the visible head. Its image is there if the applier has made one, or when
 // somebody has asked for it.
 type head struct {
@@ -42,18 +54,14 @@ type head struct {
 	looked atomic.Bool // somebody has asked for the image
 }
 
-func newHead(moment msgs.Moment, image *state.Image) *head {
-	h := &head{moment: moment}
-	h.image.Store(image)
-	return h
-}
-
-// durable is the durable head: how far the log is synced, and the newest kept
-// image of that or earlier. They are one value, so that whoever has seen the head
-// move also finds the image.
-type durable struct {
-	seq   uint64
-	image *state.Image
+// publication returns both heads for a moment that becomes visible, with its image or
+// nil.
+func publication(moment msgs.Moment, image *state.Image) *shown {
+	s := &shown{}
+	s.own.moment = moment
+	s.own.image.Store(image)
+	s.head = &s.own
+	return s
 }
 
 type waiter struct {
@@ -68,9 +76,10 @@ func NewHeads(image *state.Image) *Heads { return ResumedHeads(image, image.Seq(
 // image of that or earlier.
 func ResumedHeads(visible *state.Image, seq uint64, image *state.Image) *Heads {
 	h := &Heads{waiters: map[*waiter]struct{}{}}
-	h.visible.Store(newHead(visible.Moment(), visible))
+	now := publication(visible.Moment(), visible)
+	now.durable, now.kept = seq, image
+	h.now.Store(now)
 	h.logged.Store(visible.Seq())
-	h.durable.Store(&durable{seq, image})
 	return h
 }
 
@@ -80,13 +89,13 @@ func ResumedHeads(visible *state.Image, seq uint64, image *state.Image) *Heads {
 func (h *Heads) Develop(develop func() *state.Image) { h.develop = develop }
 
 // Moment returns the visible head without its content.
-func (h *Heads) Moment() msgs.Moment { return h.visible.Load().moment }
+func (h *Heads) Moment() msgs.Moment { return h.now.Load().moment }
 
 // Visible returns the newest published image. If nobody has asked for one lately it may
 // have to be made, which waits for the applier to be between two epochs, and for
 // nothing else.
 func (h *Heads) Visible() *state.Image {
-	now := h.visible.Load()
+	now := h.now.Load().head
 	if !now.looked.Load() { // no store if there is no need: readers share the line
 		now.looked.Store(true)
 	}
@@ -94,7 +103,7 @@ func (h *Heads) Visible() *state.Image {
 		return image
 	}
 	image := h.develop()
-	if now = h.visible.Load(); now.moment.Seq == image.Seq() {
+	if now = h.now.Load().head; now.moment.Seq == image.Seq() {
 		now.image.Store(image)
 	}
 	return image
@@ -111,19 +120,25 @@ const attention = 16
 // DurableImage returns the newest kept image of which a crash can lose nothing. While
 // everything that is visible is durable, that is the visible one.
 func (h *Heads) DurableImage() *state.Image {
-	d := h.durable.Load()
-	if d.image.Seq() == d.seq || h.Moment().Seq > d.seq {
-		return d.image
+	for {
+		now := h.now.Load()
+		if now.kept != nil && (now.kept.Seq() == now.durable || now.moment.Seq > now.durable) {
+			return now.kept
+		}
+		image := h.Visible()
+		switch {
+		case image.Seq() > now.durable: // there has been a publication since
+			runtime.Gosched()
+		case now.kept == nil:
+			return image
+		case h.now.CompareAndSwap(now, &shown{head: now.head, durable: now.durable, kept: image}):
+			return image // and nobody sees an older one after that
+		}
 	}
-	image := h.Visible()
-	if image.Seq() > d.seq || !h.durable.CompareAndSwap(d, &durable{d.seq, image}) {
-		return d.image // there has been a commit or a sync since
-	}
-	return image
 }
 
 // Durable returns the last published commit that is on stable storage.
-func (h *Heads) Durable() uint64 { return h.durable.Load().seq }
+func (h *Heads) Durable() uint64 { return h.now.Load().durable }
 
 // Logged returns the last published commit that is not volatile, or an earlier
 // bound that is durable. Commits behind it have nothing to be made durable.
@@ -195,22 +210,12 @@ func (h *Heads) outcome(seq uint64) error {
 	return errs.Wrap(errs.CodeIndeterminate, h.failure, "commit %d was visible, but the log failed before it was durable", seq)
 }
 
-// setDurable advances the durable head and wakes who waits for it. A nil image
-// leaves the one before. Only the publisher calls it.
-func (h *Heads) setDurable(seq uint64, image *state.Image) {
-	for next := (&durable{seq: seq}); ; { // beside a reader, who may bring an image
-		before := h.durable.Load()
-		if next.image = image; image == nil {
-			next.image = before.image
-		}
-		if h.durable.CompareAndSwap(before, next) {
-			break
-		}
-	}
+// reached wakes those who wait for a durable head. Only the publisher calls it.
+func (h *Heads) reached(durable uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for w := range h.waiters {
-		if w.seq <= seq {
+		if w.seq <= durable {
 			close(w.donec)
 			delete(h.waiters, w)
 		}
@@ -246,18 +251,35 @@ func (h *Heads) Publish(r Release, history *History) {
 		}
 	}
 	if n := len(r.Epochs); n > 0 {
-		if h.visible.Load().looked.Load() {
+		if h.now.Load().looked.Load() {
 			h.unseen.Store(0)
 		}
 		h.unseen.Add(int64(n))
-		last := r.Epochs[n-1]
-		image, _ := last.Image.(*state.Image)
-		h.visible.Store(newHead(last.After, image))
+	}
+	for before := h.now.Load(); !h.now.CompareAndSwap(before, r.after(before)); { // beside DurableImage
+		before = h.now.Load()
 	}
 	if r.Durable > 0 {
-		h.setDurable(r.Durable, r.DurableImage)
+		h.reached(r.Durable)
 	}
 	if len(r.Epochs) > 0 {
 		h.announce()
 	}
+}
+
+// after returns both heads as the release leaves them.
+func (r *Release) after(before *shown) *shown {
+	next := &shown{head: before.head}
+	if n := len(r.Epochs); n > 0 {
+		image, _ := r.Epochs[n-1].Image.(*state.Image)
+		next = publication(r.Epochs[n-1].After, image)
+	}
+	next.durable, next.kept = before.durable, before.kept
+	if r.Durable > 0 {
+		next.durable = r.Durable
+	}
+	if r.DurableImage != nil || r.Even {
+		next.kept = r.DurableImage
+	}
+	return next
 }

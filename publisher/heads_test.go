@@ -61,7 +61,7 @@ func TestReadersNeverSeeTheHeadsCross(t *testing.T) {
 }
 
 // publishTo moves the durable head.
-func publishTo(h *Heads, seq uint64) { h.setDurable(seq, nil) }
+func publishTo(h *Heads, seq uint64) { h.Publish(Release{Durable: seq}, nil) }
 
 func TestWaitForADurableCommit(t *testing.T) {
 	ctx := context.Background()

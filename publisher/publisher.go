@@ -65,6 +65,9 @@ type Release struct {
 	// below it; 0 and nil if neither has moved, nil alone if only the head has.
 	Durable      uint64
 	DurableImage *state.Image
+	// Even says that everything published is durable, and will be until an epoch brings
+	// another durable image: until then no image has to be kept for that.
+	Even bool
 }
 
 // Step takes note of what was written and synced and decides what goes out.
@@ -85,11 +88,17 @@ func (p *Publisher) Step(batch []*msgs.Publication) Release {
 		n++
 		p.progress.Bytes += e.Bytes
 		image, _ := e.Image.(*state.Image) // nil if none was made
+		before, _ := e.Before.(*state.Image)
 		switch {
-		case e.LastSeq() > p.durable:
+		case e.LastSeq() <= p.durable:
+			if image != nil || p.rule.SyncFirst {
+				out.Durable, out.DurableImage, out.Even = p.durable, image, image == nil
+			}
+		case before != nil && before.Seq() <= p.durable:
+			out.Durable, out.DurableImage, out.Even = p.durable, before, false
 			p.keep(image)
-		case image != nil:
-			out.Durable, out.DurableImage = p.durable, image
+		default:
+			p.keep(image)
 		}
 	}
 	clear(p.released)

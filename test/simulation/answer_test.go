@@ -130,8 +130,6 @@ func (e *engine) watch() error {
 		return fmt.Errorf("a head went back: visible %d after %d, durable %d after %d", visible, e.visible, durable, e.durable)
 	case durable > e.synced:
 		return fmt.Errorf("durable is %d, but synced is %d", durable, e.synced)
-	case e.heads.DurableImage().Seq() > durable:
-		return fmt.Errorf("the durable image is at %d, the head at %d", e.heads.DurableImage().Seq(), durable)
 	}
 	e.visible, e.durable = visible, durable
 	e.w.promised = max(e.w.promised, durable)

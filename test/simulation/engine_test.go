@@ -54,6 +54,7 @@ type engine struct {
 	// visible and durable are the heads as they were seen last, and synced is what
 	// the disk is known to hold for good.
 	visible, durable, synced uint64
+	kept                     uint64 // the durable image, as it was seen last
 	// inFile is the last commit written to each file.
 	inFile map[msgs.File]uint64
 }

@@ -225,7 +225,15 @@ func (w *world) mishap() error {
 // look compares the visible state with the model, whatever the stages have in hand.
 func (w *world) look() error {
 	e := w.engine
-	return e.look(e.heads.Visible(), e.heads.Moment().Seq)
+	if w.rng.IntN(2) == 0 {
+		return e.look(e.heads.Visible(), e.heads.Moment().Seq)
+	}
+	image, durable := e.heads.DurableImage(), e.heads.Durable()
+	if image.Seq() > durable || image.Seq() < e.kept {
+		return fmt.Errorf("the durable image is at %d after %d, the head at %d", image.Seq(), e.kept, durable)
+	}
+	e.kept = image.Seq()
+	return w.model.compare(image)
 }
 
 // lookBack compares a state of the recent past with the model.
