@@ -10,9 +10,9 @@ import (
 type execution struct {
 	x *Executor
 	w *state.Working
-	// mutation is the place of the one at work.
-	mutation int
-	replies  []msgs.Reply
+	// mutation is the place of the one at work, and mutations how many there are.
+	mutation, mutations int
+	replies             []msgs.Reply
 	// read counts the bytes that assertions and selections have read.
 	read int64
 }
@@ -20,6 +20,9 @@ type execution struct {
 // tell adds what the mutation at work has to tell.
 func (e *execution) tell(r msgs.Reply) {
 	r.Mutation = e.mutation
+	if e.replies == nil { // most envelopes have a few mutations, all of one kind
+		e.replies = make([]msgs.Reply, 0, min(e.mutations-e.mutation, 8))
+	}
 	e.replies = append(e.replies, r)
 }
 

@@ -61,7 +61,7 @@ type Executor struct {
 // order. The Working is within a commit. It fills the request's replies. On an
 // error the caller rolls back.
 func (x *Executor) Run(w *state.Working, r *msgs.Request) error {
-	e := execution{x: x, w: w}
+	e := execution{x: x, w: w, mutations: len(r.Mutations)}
 	if err := x.assert(&e, r); err != nil {
 		return err
 	}
@@ -109,6 +109,6 @@ func (x *Executor) step(e *execution, r *msgs.Request, i int, m msgs.Mutation) e
 
 // Perform carries out one operation that is bound to the Working's catalog.
 func (x *Executor) Perform(w *state.Working, op msgs.Operation) error {
-	e := execution{x: x, w: w}
+	e := execution{x: x, w: w, mutations: 1}
 	return e.perform(op)
 }

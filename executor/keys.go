@@ -65,7 +65,7 @@ func readNumber(w *state.Working, space msgs.SpaceID, key []byte, width int, mis
 
 // putNumber stores a number that was read as n before.
 func putNumber(w *state.Working, space msgs.SpaceID, key []byte, n stored, payload []byte) {
-	w.Put(space, key, record.AppendKV(make([]byte, 0, record.KVRoom+len(payload)), n.first, payload))
+	w.Put(space, key, record.AppendKV(w.Room(record.KVRoom+len(payload)), n.first, payload))
 }
 
 func (e *execution) compute(op *msgs.Compute) error {

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/empyrealapp/aedb-go/blocktree"
@@ -38,7 +37,7 @@ type Working struct {
 	// Changesets keep what they are given. Small ones share a piece of memory with
 	// those before and after them, since they are let go at about the same time.
 	piece int    // effects for which the piece in hand was made
-	arena []byte // of the values in priors
+	arena []byte // of small values
 
 	expected []expected // and not fetched yet
 }
@@ -47,7 +46,7 @@ const (
 	// firstPiece and largestPiece bound the effects for which memory is taken at
 	// once: a fork mostly makes a few, the pipeline goes on for ever.
 	firstPiece, largestPiece = 4, 64
-	// arenaPiece is the memory taken at once for small values in priors, in bytes.
+	// arenaPiece is the memory taken at once for small values, in bytes.
 	arenaPiece = 4 << 10
 )
 
@@ -205,16 +204,20 @@ func (w *Working) record(old []byte, was uint64) *msgs.Effect {
 
 // keep returns a copy of a value of the tree: it may be kept for long, and would keep
 // a whole buffer with it.
-func (w *Working) keep(old []byte) []byte {
-	if n := len(old); cap(w.arena)-len(w.arena) < n {
+func (w *Working) keep(old []byte) []byte { return append(w.Room(len(old)), old...) }
+
+// Room returns an empty slice with room for n bytes, for a value that is going to be put.
+// Small ones share a piece of memory with other values of commits.
+func (w *Working) Room(n int) []byte {
+	if cap(w.arena)-len(w.arena) < n {
 		if n > arenaPiece/4 {
-			return bytes.Clone(old)
+			return make([]byte, 0, n)
 		}
 		w.arena = make([]byte, 0, min(arenaPiece, max(2*cap(w.arena), n)))
 	}
 	from := len(w.arena)
-	w.arena = append(w.arena, old...)
-	return w.arena[from:len(w.arena):len(w.arena)]
+	w.arena = w.arena[:from+n]
+	return w.arena[from : from : from+n]
 }
 
 // Reserve makes room for so many more effects of the commit under
