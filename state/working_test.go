@@ -342,3 +342,20 @@ func TestReadersAndForksShareAnImageWithTheOwner(t *testing.T) {
 	wg.Wait()
 	want.requireEqual(t, image)
 }
+
+// Memory that is handed out belongs to one value only, whatever its size.
+func TestRoomsAreApart(t *testing.T) {
+	w := NewWorking()
+	rng := rand.New(rand.NewPCG(1, 2))
+	var rooms [][]byte
+	for i := range 500 {
+		n := rng.IntN(2 * arenaPiece / (1 + i%50))
+		r := w.Room(n)
+		require.Empty(t, r)
+		require.Equal(t, n, cap(r))
+		rooms = append(rooms, append(r, bytes.Repeat([]byte{byte(i)}, n)...))
+	}
+	for i, r := range rooms {
+		require.Equal(t, bytes.Repeat([]byte{byte(i)}, len(r)), r)
+	}
+}
