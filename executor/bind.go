@@ -39,8 +39,8 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 		Assertions: env.Assertions, ReadSet: env.ReadSet, Catalog: cat, WriteClass: env.WriteClass,
 	}
 	r.Take(env.Mutations)
-	var err error
-	if r.Conditions, err = x.bindConditions(cat, env.Assertions); err != nil {
+	room, err := roomFor(r), error(nil)
+	if r.Conditions, err = x.bindConditions(cat, env.Assertions, &room); err != nil {
 		return nil, err
 	}
 	if r.Reads, err = x.BindReads(cat, &env.ReadSet); err != nil {
@@ -50,7 +50,7 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 	assertions := countConditions(r.Conditions)
 	// Mutations after a definition are bound to a staged catalog, to refuse early
 	// what cannot succeed, and bound again when the definition has happened.
-	staged, room := cat, roomFor(r)
+	staged := cat
 	for i, m := range r.Mutations {
 		op, err := x.bind(staged, m, &room)
 		if err != nil {
@@ -109,13 +109,13 @@ func (x *Executor) bind(cat *catalog.Catalog, m msgs.Mutation, room *room) (msgs
 		if err != nil {
 			return nil, err
 		}
-		return &msgs.RemoveKey{Space: space, Key: clone(m.Key)}, nil
+		return &msgs.RemoveKey{Space: space, Key: room.clone(m.Key)}, nil
 	case msgs.KvArithmetic:
-		return x.bindArithmetic(cat, m)
+		return x.bindArithmetic(cat, m, room)
 	case msgs.KvAddSigned:
-		return x.bindAddSigned(cat, m)
+		return x.bindAddSigned(cat, m, room)
 	case msgs.CounterAdd:
-		return x.bindCounter(cat, m)
+		return x.bindCounter(cat, m, room)
 	case msgs.WriteRows:
 		return x.bindRows(cat, m)
 	case msgs.UpdateFields:
@@ -140,11 +140,11 @@ func (x *Executor) bind(cat *catalog.Catalog, m msgs.Mutation, room *room) (msgs
 		}
 		return &msgs.RemoveRows{Selection: selection, Source: m}, nil
 	case msgs.Guarded:
-		return x.bindGuarded(cat, m)
+		return x.bindGuarded(cat, m, room)
 	case msgs.EmitEvent:
 		return x.bindEvent(cat, m)
 	case msgs.PostflightCheck:
-		conditions, err := x.bindConditions(cat, m.Assertions)
+		conditions, err := x.bindConditions(cat, m.Assertions, room)
 		if err != nil {
 			return nil, err
 		}
@@ -232,7 +232,7 @@ func bindScope(cat *catalog.Catalog, n msgs.ScopeName) (*catalog.Scope, error) {
 	return cat.Scope(n.Project, n.Scope)
 }
 
-func (x *Executor) bindArithmetic(cat *catalog.Catalog, m msgs.KvArithmetic) (msgs.Operation, error) {
+func (x *Executor) bindArithmetic(cat *catalog.Catalog, m msgs.KvArithmetic, room *room) (msgs.Operation, error) {
 	space, err := x.bindKey(cat, m.Scope, m.Key)
 	if err != nil {
 		return nil, err
@@ -246,11 +246,11 @@ func (x *Executor) bindArithmetic(cat *catalog.Catalog, m msgs.KvArithmetic) (ms
 	case m.Width == msgs.Width64 && !m.Amount.IsUint64():
 		return nil, errs.New(errs.CodeOverflow, "the amount does not fit 64 bits")
 	}
-	m.Key = clone(m.Key)
+	m.Key = room.clone(m.Key)
 	return &msgs.Compute{Space: space, KvArithmetic: m}, nil
 }
 
-func (x *Executor) bindAddSigned(cat *catalog.Catalog, m msgs.KvAddSigned) (msgs.Operation, error) {
+func (x *Executor) bindAddSigned(cat *catalog.Catalog, m msgs.KvAddSigned, room *room) (msgs.Operation, error) {
 	space, err := x.bindKey(cat, m.Scope, m.Key)
 	if err != nil {
 		return nil, err
@@ -261,7 +261,7 @@ func (x *Executor) bindAddSigned(cat *catalog.Catalog, m msgs.KvAddSigned) (msgs
 	case m.Least != nil && m.Greatest != nil && *m.Least > *m.Greatest:
 		return nil, errs.New(errs.CodeValidation, "the least number allowed is %d, above the greatest, %d", *m.Least, *m.Greatest)
 	}
-	m.Key, m.Least, m.Greatest = clone(m.Key), cloneNumber(m.Least), cloneNumber(m.Greatest)
+	m.Key, m.Least, m.Greatest = room.clone(m.Key), cloneNumber(m.Least), cloneNumber(m.Greatest)
 	return &msgs.AddSigned{Space: space, KvAddSigned: m}, nil
 }
 
@@ -273,7 +273,7 @@ func cloneNumber(n *int64) *int64 {
 	return &c
 }
 
-func (x *Executor) bindCounter(cat *catalog.Catalog, m msgs.CounterAdd) (msgs.Operation, error) {
+func (x *Executor) bindCounter(cat *catalog.Catalog, m msgs.CounterAdd, room *room) (msgs.Operation, error) {
 	space, err := x.bindKey(cat, m.Scope, m.Key)
 	if err != nil {
 		return nil, err
@@ -281,20 +281,20 @@ func (x *Executor) bindCounter(cat *catalog.Catalog, m msgs.CounterAdd) (msgs.Op
 	if m.Shards < 1 || m.Shards > msgs.MaxCounterShards {
 		return nil, errs.New(errs.CodeValidation, "a counter of %d shards; 1 to %d are supported", m.Shards, msgs.MaxCounterShards)
 	}
-	m.Key = clone(m.Key)
+	m.Key = room.clone(m.Key)
 	return &msgs.Count{Space: space, CounterAdd: m}, nil
 }
 
-func (x *Executor) bindGuarded(cat *catalog.Catalog, m msgs.Guarded) (msgs.Operation, error) {
+func (x *Executor) bindGuarded(cat *catalog.Catalog, m msgs.Guarded, room *room) (msgs.Operation, error) {
 	switch m.Do.(type) {
 	case msgs.Define, msgs.PostflightCheck, msgs.Guarded:
 		return nil, errs.New(errs.CodeValidation, "a guarded mutation holds a %T, not a write", m.Do)
 	}
-	conditions, err := x.bindConditions(cat, m.If)
+	conditions, err := x.bindConditions(cat, m.If, room)
 	if err != nil {
 		return nil, err
 	}
-	op, err := x.Bind(cat, m.Do)
+	op, err := x.bind(cat, m.Do, room)
 	if err != nil {
 		return nil, err
 	}

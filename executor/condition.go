@@ -9,25 +9,34 @@ import (
 	"github.com/empyrealapp/aedb-go/value"
 )
 
-// bindConditions binds a list of assertions, counting nested ones.
-func (x *Executor) bindConditions(cat *catalog.Catalog, list []msgs.Assertion) ([]msgs.Condition, error) {
+// bindConditions binds a list of assertions, counting nested ones. room is for what has
+// to be copied.
+func (x *Executor) bindConditions(cat *catalog.Catalog, list []msgs.Assertion, room *room) ([]msgs.Condition, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	count := 0
-	return x.bindNested(cat, list, 1, &count)
+	b := conditionBinder{x: x, cat: cat, room: room}
+	return b.bind(list, 1)
 }
 
-func (x *Executor) bindNested(cat *catalog.Catalog, list []msgs.Assertion, depth int, count *int) ([]msgs.Condition, error) {
+// conditionBinder binds the assertions of one list.
+type conditionBinder struct {
+	x     *Executor
+	cat   *catalog.Catalog
+	room  *room
+	count int // of assertions so far
+}
+
+func (b *conditionBinder) bind(list []msgs.Assertion, depth int) ([]msgs.Condition, error) {
 	if depth > msgs.MaxAssertionDepth {
 		return nil, tooDeep(depth)
 	}
 	out := make([]msgs.Condition, len(list))
 	for i, a := range list {
-		if *count++; *count > x.Limits.MaxAssertions {
-			return nil, tooManyAssertions(*count, x.Limits.MaxAssertions)
+		if b.count++; b.count > b.x.Limits.MaxAssertions {
+			return nil, tooManyAssertions(b.count, b.x.Limits.MaxAssertions)
 		}
-		c, err := x.bindCondition(cat, a, depth, count)
+		c, err := b.bindOne(a, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -62,24 +71,25 @@ func assertionsOf(list []msgs.Condition) []msgs.Assertion {
 	return out
 }
 
-// bindCondition binds one assertion. The condition holds a copy of it that shares
-// nothing with what the caller may modify.
-func (x *Executor) bindCondition(cat *catalog.Catalog, a msgs.Assertion, depth int, count *int) (c msgs.Condition, err error) {
+// bindOne binds one assertion. The condition holds a copy of it that shares nothing with
+// what the caller may modify.
+func (b *conditionBinder) bindOne(a msgs.Assertion, depth int) (c msgs.Condition, err error) {
+	x, cat := b.x, b.cat
 	switch a := a.(type) {
 	case msgs.KeyEquals:
-		a.Key, a.Expected = clone(a.Key), clone(a.Expected)
+		a.Key, a.Expected = b.room.clone(a.Key), b.room.clone(a.Expected)
 		c = keyCondition(cat, a.Scope, a.Key)
 		c.Assertion = a
 	case msgs.KeyCompare:
-		a.Key, a.Threshold = clone(a.Key), clone(a.Threshold)
+		a.Key, a.Threshold = b.room.clone(a.Key), b.room.clone(a.Threshold)
 		c = keyCondition(cat, a.Scope, a.Key)
 		c.Assertion, err = a, checkComparison(a)
 	case msgs.KeyExists:
-		a.Key = clone(a.Key)
+		a.Key = b.room.clone(a.Key)
 		c = keyCondition(cat, a.Scope, a.Key)
 		c.Assertion = a
 	case msgs.KeyVersion:
-		a.Key = clone(a.Key)
+		a.Key = b.room.clone(a.Key)
 		c = keyCondition(cat, a.Scope, a.Key)
 		c.Assertion = a
 	case msgs.RowExists:
@@ -101,13 +111,13 @@ func (x *Executor) bindCondition(cat *catalog.Catalog, a msgs.Assertion, depth i
 		c, err = x.sumCondition(cat, a)
 		c.Assertion = a
 	case msgs.All:
-		c.Inner, err = x.bindInner(cat, a, depth, count)
+		c.Inner, err = b.bindInner(a, depth)
 		c.Assertion = msgs.All(assertionsOf(c.Inner))
 	case msgs.Any:
-		c.Inner, err = x.bindInner(cat, a, depth, count)
+		c.Inner, err = b.bindInner(a, depth)
 		c.Assertion = msgs.Any(assertionsOf(c.Inner))
 	case msgs.Not:
-		if c.Inner, err = x.bindInner(cat, []msgs.Assertion{a.Inner}, depth, count); err == nil {
+		if c.Inner, err = b.bindInner([]msgs.Assertion{a.Inner}, depth); err == nil {
 			c.Assertion = msgs.Not{Inner: c.Inner[0].Assertion}
 		}
 	default:
@@ -139,11 +149,11 @@ func checkOperator(op msgs.CompareOp) error {
 	return nil
 }
 
-func (x *Executor) bindInner(cat *catalog.Catalog, list []msgs.Assertion, depth int, count *int) ([]msgs.Condition, error) {
+func (b *conditionBinder) bindInner(list []msgs.Assertion, depth int) ([]msgs.Condition, error) {
 	if len(list) == 0 {
 		return nil, errs.New(errs.CodeValidation, "an assertion over an empty list")
 	}
-	return x.bindNested(cat, list, depth+1, count)
+	return b.bind(list, depth+1)
 }
 
 // keyCondition binds to a key; in a scope that does not exist it is absent.

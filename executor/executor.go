@@ -85,7 +85,7 @@ func (x *Executor) assert(e *execution, r *msgs.Request) error {
 	conditions := r.Conditions
 	if e.w.Catalog() != r.Catalog {
 		var err error
-		if conditions, err = x.bindConditions(e.w.Catalog(), assertionsOf(r.Conditions)); err != nil {
+		if conditions, err = x.bindConditions(e.w.Catalog(), assertionsOf(r.Conditions), new(room)); err != nil {
 			return err
 		}
 	}

@@ -5,19 +5,27 @@ import (
 	"github.com/empyrealapp/aedb-go/record"
 )
 
-// room is memory for what the puts of an envelope are bound to: their keys and
-// values are copied, since the caller may use its slices again, and a load is
-// made of thousands. Where there is none left, a put gets its own.
+// room is memory for what an envelope is bound to: keys and values are copied, since the
+// caller may use its slices again, and a load is made of thousands. Where there is none
+// left, there is more.
 type room struct {
 	puts  []msgs.PutKey
-	bytes []byte
+	bytes []byte // of puts
+	keys  []byte // of everything else
+	// piece is the memory taken at once for keys: some for each mutation and assertion.
+	piece int
 }
+
+// usualKey is the memory for a key that is reckoned with, in bytes.
+const usualKey = 24
 
 // roomFor returns the room that the mutations of a request need. It holds no more than
 // they do.
 func roomFor(q *msgs.Request) (r room) {
+	r.piece = usualKey * (len(q.Mutations) + len(q.Assertions))
 	if len(q.Mutations) == 1 {
-		return room{puts: q.RoomForPut()}
+		r.puts = q.RoomForPut()
+		return r
 	}
 	puts, bytes := 0, 0
 	for _, m := range q.Mutations {
@@ -27,13 +35,30 @@ func roomFor(q *msgs.Request) (r room) {
 		}
 	}
 	if puts > 1 {
-		r = room{make([]msgs.PutKey, 0, puts), make([]byte, 0, bytes)}
+		r.puts, r.bytes = make([]msgs.PutKey, 0, puts), make([]byte, 0, bytes)
 	}
 	return r
 }
 
 // pairBytes is what the key and the value of a put take.
 func pairBytes(key, val []byte) int { return len(key) + record.KVRoom + len(val) }
+
+// clone returns a copy of a key or a small value.
+func (r *room) clone(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	if cap(r.keys)-len(r.keys) < len(b) {
+		r.keys = make([]byte, 0, max(len(b), min(r.piece, largestPiece)))
+	}
+	from := len(r.keys)
+	r.keys = append(r.keys, b...)
+	return r.keys[from:len(r.keys):len(r.keys)]
+}
+
+// largestPiece bounds the memory that is taken at once for keys, of which one may be kept
+// for longer than the others.
+const largestPiece = 4 << 10
 
 // put binds a put.
 func (r *room) put(space msgs.SpaceID, m msgs.KvSet) *msgs.PutKey {
