@@ -35,11 +35,9 @@ func (x *Executor) Prepare(cat *catalog.Catalog, env *msgs.Envelope) (*msgs.Requ
 			return nil, err
 		}
 	}
-	r := &msgs.Request{
-		Assertions: env.Assertions, ReadSet: env.ReadSet, Catalog: cat, WriteClass: env.WriteClass,
-	}
+	r := &msgs.Request{Catalog: cat, WriteClass: env.WriteClass}
 	r.Take(env.Mutations)
-	room, err := roomFor(r), error(nil)
+	room, err := roomFor(r, len(env.Assertions)), error(nil)
 	if r.Conditions, err = x.bindConditions(cat, env.Assertions, &room); err != nil {
 		return nil, err
 	}

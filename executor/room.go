@@ -19,10 +19,10 @@ type room struct {
 // usualKey is the memory for a key that is reckoned with, in bytes.
 const usualKey = 24
 
-// roomFor returns the room that the mutations of a request need. It holds no more than
-// they do.
-func roomFor(q *msgs.Request) (r room) {
-	r.piece = usualKey * (len(q.Mutations) + len(q.Assertions))
+// roomFor returns the room that the mutations of a request need, and so many assertions.
+// It holds no more than they do.
+func roomFor(q *msgs.Request, assertions int) (r room) {
+	r.piece = usualKey * (len(q.Mutations) + assertions)
 	if len(q.Mutations) == 1 {
 		r.puts = q.RoomForPut()
 		return r

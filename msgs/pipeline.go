@@ -18,9 +18,7 @@ type Request struct {
 	// Caller is the id of who asks, "" for the anonymous caller.
 	Caller string
 
-	Mutations  []Mutation
-	Assertions []Assertion
-	ReadSet    ReadSet
+	Mutations []Mutation
 
 	// Catalog is what the following were bound to. Operations may be shorter
 	// than Mutations: those after a definition are bound when it has happened.

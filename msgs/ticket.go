@@ -41,11 +41,12 @@ type Result struct {
 	// CommitSeq if the commit was known to be on stable storage.
 	DurableSeq uint64
 	Outcome    Outcome
-	// Replies are what the mutations have to tell, in their order: new numbers,
-	// counts, rows that were asked for. A Duplicate has those of the original,
-	// unless they were too long to be kept; RepliesLost says so.
-	Replies     []Reply
+	// RepliesLost says that the Replies of the original were too long to be kept for a
+	// Duplicate.
 	RepliesLost bool
+	// Replies are what the mutations have to tell, in their order: new numbers,
+	// counts, rows that were asked for. A Duplicate has those of the original.
+	Replies []Reply
 	// Stages is the time the request spent on its way.
 	Stages StageTimes
 }
