@@ -90,15 +90,17 @@ func (r *recoverer) leaveActive(s *scan) bool {
 // settle makes a segment end, durably, where its good frames do. What is in doubt
 // of them is written again first, in place: the same bytes, so that a crash on the
 // way leaves them as they were or as they should be.
+//
+// A segment that ends there already is synced too: an opening that was interrupted may
+// have cut it, and what it cut off must not come back behind what is going to be
+// written.
 func (r *recoverer) settle(s *scan) error {
 	end := s.end.Offset
 	from := end
 	if s.last {
 		from = r.log.tail.begin(end)
 	}
-	if from == end && int64(end) == s.size {
-		return nil
-	}
+	r.rewrite = r.rewrite || from < end || int64(end) < s.size
 	f, err := r.FS.OpenReadWrite(r.path(s.name()))
 	if err != nil {
 		return errs.Wrap(errs.CodeIO, err, "open %s to settle its end", s.name()).On(s.name())
@@ -115,8 +117,22 @@ func (r *recoverer) settle(s *scan) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errs.Wrap(errs.CodeIO, err, "settle the end of %s at %d", s.name(), end).On(s.name())
 	}
-	r.rewrite = true
 	return nil
+}
+
+// secure makes durable what an opening that was interrupted may have left undone: a
+// torn end that was cut off the segment, and the removal of an empty one behind it.
+// Neither may come back behind what is going to be written. It says nothing about the
+// frames: see Recovered.OpenLog.
+func (r *recoverer) secure(s *scan) error {
+	f, err := r.FS.OpenReadWrite(r.path(s.name()))
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		return errs.Wrap(errs.CodeIO, err, "sync the end of %s", s.name()).On(s.name())
+	}
+	return r.syncDir()
 }
 
 // kept reports whether the bytes of a segment are needed after it was applied.

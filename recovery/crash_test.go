@@ -369,3 +369,49 @@ func TestRemovedSegmentDoesNotComeBackBehindOneThatIsGoneOnWith(t *testing.T) {
 	_, err = recoverytest.Open(fsys.Crash(vfs.AllLost()), o, h)
 	require.NoError(t, err)
 }
+
+// An opening cuts off a torn tail and is killed before that is durable. What it cut
+// off does not come back behind what the next one writes, be it in the segment or in
+// a new one.
+func TestTailThatWasCutDoesNotComeBackBehindWhatIsWritten(t *testing.T) {
+	openings := 0
+	for seed := range uint64(60) {
+		known, goesOn, synced := seed&1 > 0, seed&2 > 0, seed&4 > 0
+		what := fmt.Sprintf("seed %d, known %v, goes on %v, synced %v", seed, known, goesOn, synced)
+		o := recoverytest.Options{Continue: true, SegmentBytes: 1 << 20}
+		fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+		s, err := recoverytest.Open(fsys, o, h)
+		require.NoError(t, err)
+		require.NoError(t, s.PutMany(3))
+		if known { // that these three are durable is in the manifest
+			require.NoError(t, s.Checkpoint())
+		}
+		require.NoError(t, s.Sync())
+		require.NoError(t, s.PutMany(60))
+		fsys = fsys.Crash(vfs.MixedSectors(seed, 60))
+
+		fsys.SetInjector(func(op vfs.Op) (f vfs.Fault) {
+			if op.Kind == vfs.OpSync {
+				f.Err = syscall.EIO
+			}
+			return f
+		})
+		if _, err = recoverytest.Open(fsys, o, h); err == nil {
+			continue // nothing was torn
+		}
+		fsys.SetInjector(nil)
+		s, err = recoverytest.Open(fsys, recoverytest.Options{Continue: goesOn, SegmentBytes: 1 << 20}, h)
+		require.NoError(t, err, what)
+		require.NoError(t, s.Put(recoverytest.FirstSpace, "key-000004", "another"), what)
+		require.NoError(t, s.PutMany(5), what)
+		if synced {
+			require.NoError(t, s.Sync(), what)
+		}
+		for _, fate := range []vfs.Fate{vfs.AllLost(), vfs.MixedSectors(seed, 50), vfs.RandomBlocks(seed, 50)} {
+			_, err := recoverytest.Open(fsys.Clone(fate), o, clone(h))
+			require.NoError(t, err, "%s, %v", what, fate)
+			openings++
+		}
+	}
+	require.Greater(t, openings, 50)
+}

@@ -30,9 +30,7 @@ func (r *recoverer) repair(context.Context) error {
 	}
 	for _, s := range h.unsettled {
 		if r.leaveActive(s) {
-			// An opening that was interrupted may have removed an empty segment behind this
-			// one. It must not come back behind what is going to be written.
-			if err := r.syncDir(); err != nil {
+			if err := r.secure(s); err != nil {
 				return err
 			}
 			continue
