@@ -51,6 +51,10 @@ type Checkpointer struct {
 	manifest manifest.Manifest // in force
 	sealed   []msgs.Segment    // on disk, ascending, without a gap
 	active   uint64            // the segment after them
+	// undecided is a checkpoint whose manifest could not be made durable and may be in
+	// force all the same; else nil. It stays as it is: encrypted anew it would be
+	// another file, and not what that manifest names.
+	undecided *written
 
 	bytes   int64     // of log since the last checkpoint
 	last    time.Time // of the last checkpoint; zero before the first step

@@ -62,6 +62,45 @@ func (c *Checkpointer) Take(ctx context.Context, image *state.Image) Outcome {
 }
 
 func (c *Checkpointer) take(ctx context.Context, image *state.Image, now time.Time, out *Outcome) error {
+	w, err := c.write(ctx, image)
+	if err != nil {
+		return err
+	}
+	fallback, next := c.manifest, c.next(manifest.Checkpoint{
+		File: w.File, Seq: w.seq, Size: w.Size, Digest: w.Digest, CreatedMicros: now.UnixMicro(),
+		Base: w.base, RawBytes: w.RawBytes,
+	})
+	alone := len(fallback.Checkpoints) == 0 && c.needed(image.Seq()) > 0
+	if alone {
+		if err := c.verify(ctx, w.File); err != nil {
+			return err
+		}
+	}
+	if err := manifest.StoreSigned(c.cfg.FS, c.cfg.Dir, next, c.cfg.Sealing.Ring); err != nil {
+		c.undecided = w
+		return err
+	}
+	c.manifest, c.undecided = next, nil
+	c.latest.Store(image)
+	out.Bytes, out.Entries, out.Base = w.Size, w.Entries, w.base
+	if alone {
+		fallback = c.settle(fallback)
+	}
+	c.release(&fallback, out)
+	return nil
+}
+
+// written is a checkpoint on disk.
+type written struct {
+	checkpoint.Info
+	seq, base uint64
+}
+
+// write makes a checkpoint durable that no manifest names, unless that was done before.
+func (c *Checkpointer) write(ctx context.Context, image *state.Image) (*written, error) {
+	if c.undecided != nil && c.undecided.seq == image.Seq() {
+		return c.undecided, nil
+	}
 	p := c.plan(image)
 	c.written.Store(0)
 	c.total.Store(p.entries)
@@ -76,29 +115,9 @@ func (c *Checkpointer) take(ctx context.Context, image *state.Image, now time.Ti
 		return compare(p.from, image, counted{w, &c.written})
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	fallback, next := c.manifest, c.next(manifest.Checkpoint{
-		File: info.File, Seq: image.Seq(), Size: info.Size, Digest: info.Digest, CreatedMicros: now.UnixMicro(),
-		Base: p.base.Seq, RawBytes: info.RawBytes,
-	})
-	alone := len(fallback.Checkpoints) == 0 && c.needed(image.Seq()) > 0
-	if alone {
-		if err := c.verify(ctx, info.File); err != nil {
-			return err
-		}
-	}
-	if err := manifest.StoreSigned(c.cfg.FS, c.cfg.Dir, next, c.cfg.Sealing.Ring); err != nil {
-		return err
-	}
-	c.manifest = next
-	c.latest.Store(image)
-	out.Bytes, out.Entries, out.Base = info.Size, info.Entries, p.base.Seq
-	if alone {
-		fallback = c.settle(fallback)
-	}
-	c.release(&fallback, out)
-	return nil
+	return &written{info, image.Seq(), p.base.Seq}, nil
 }
 
 // verify reads a checkpoint that is about to take the place of the whole log.

@@ -16,6 +16,7 @@ import (
 	"github.com/empyrealapp/aedb-go/checkpoint"
 	"github.com/empyrealapp/aedb-go/checkpointer"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/manifest"
 	"github.com/empyrealapp/aedb-go/recovery/recoverytest"
 	"github.com/empyrealapp/aedb-go/vfs"
@@ -270,4 +271,34 @@ func TestFiguresCanBeReadWhileACheckpointIsTaken(t *testing.T) {
 	}
 	close(done)
 	readers.Wait()
+}
+
+// A manifest may be in force although making it durable has failed. The checkpoint that
+// it names is not replaced by one that is encrypted anew.
+func TestCheckpointOfAManifestThatMayBeInForceStaysAsItIs(t *testing.T) {
+	ring, err := keys.NewRing(keys.Key{ID: "k", Secret: make([]byte, keys.MinSecretBytes)})
+	require.NoError(t, err)
+	o := recoverytest.Options{Kept: 1, Sealing: keys.Sealing{Ring: ring, Encrypt: true}}
+	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+	s, err := recoverytest.Open(fsys, o, h)
+	require.NoError(t, err)
+	require.NoError(t, s.PutMany(20))
+	manifests, failed := 0, false // how many were begun
+	fsys.SetInjector(func(op vfs.Op) (f vfs.Fault) {
+		switch {
+		case op.Kind == vfs.OpCreate && strings.Contains(op.Name, "manifest-"):
+			manifests++
+			f.CrashNow = manifests == 2
+		case op.Kind == vfs.OpSyncDir && manifests == 1 && !failed:
+			failed, f.Err = true, syscall.EIO
+		}
+		return f
+	})
+	require.ErrorIs(t, s.Checkpoint(), syscall.EIO)
+	require.ErrorIs(t, s.Checkpoint(), vfs.ErrPowerLost)
+	for _, fate := range []vfs.Fate{vfs.AllLost(), vfs.AllKept()} {
+		s, err := recoverytest.Open(fsys.Clone(fate), o, h)
+		require.NoError(t, err, fate)
+		require.Empty(t, s.Recovered.Report.RejectedCheckpoints)
+	}
 }
