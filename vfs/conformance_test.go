@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -274,6 +276,34 @@ func TestLockIsExclusiveAndNamesItsOwner(t *testing.T) {
 		require.Empty(t, contentOf(t, f), "a free lock names nobody")
 		require.ErrorContains(t, &LockedError{Name: "x"}, "x is locked by another opening")
 	})
+}
+
+// Whoever opens the file of a lock before its holder removes it, and locks it after
+// that, has locked a file that nobody else finds.
+func TestLockThatIsRemovedByItsHolderIsNotHeldTwice(t *testing.T) {
+	fsys, name := OS(), t.TempDir()+"/l"
+	var holders atomic.Int32
+	var twice atomic.Bool
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 2000 {
+				lock, err := fsys.Lock(name, "me")
+				if err != nil {
+					continue
+				}
+				if holders.Add(1) > 1 {
+					twice.Store(true)
+				}
+				runtime.Gosched()
+				holders.Add(-1)
+				_ = fsys.Remove(name)
+				_ = lock.Close()
+			}
+		})
+	}
+	all.Wait()
+	require.False(t, twice.Load())
 }
 
 func TestFreeIsPositive(t *testing.T) {

@@ -89,27 +89,49 @@ func mkdirDurable(dir string) error {
 
 func (osFS) SyncDir(dir string) error { return syncDir(filepath.FromSlash(dir)) }
 
-// Lock keeps the lock file open for as long as the lock is held. The file is
-// never removed: a lock on a name that can be unlinked can be held twice.
+// maxLockTries bounds how often Lock finds that its file has just been removed.
+const maxLockTries = 100
+
+// Lock keeps the lock file open for as long as the lock is held. A file that was
+// removed between its opening and its locking is no lock, for the next to come takes
+// another one of that name.
 func (osFS) Lock(name, owner string) (io.Closer, error) {
-	f, err := os.OpenFile(filepath.FromSlash(name), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	taken, err := lockFile(f)
-	switch {
-	case err != nil:
-		err = &fs.PathError{Op: "lock", Path: name, Err: err}
-	case taken:
-		err = &LockedError{Name: name, Owner: readOwner(f)}
-	default:
-		err = writeOwner(f, owner)
-	}
-	if err != nil {
+	for range maxLockTries {
+		f, err := os.OpenFile(filepath.FromSlash(name), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		taken, err := lockFile(f)
+		named := false
+		switch {
+		case err != nil:
+			err = &fs.PathError{Op: "lock", Path: name, Err: err}
+		case taken:
+			err = &LockedError{Name: name, Owner: readOwner(f)}
+		default:
+			if named = isNamed(f); named {
+				err = writeOwner(f, owner)
+			}
+		}
+		if err == nil && named {
+			return osLock{f}, nil
+		}
 		_ = f.Close() // Nothing of worth was written.
-		return nil, err
+		if err != nil {
+			return nil, err
+		}
 	}
-	return osLock{f}, nil
+	return nil, &LockedError{Name: name}
+}
+
+// isNamed reports whether a file is still the one that its name stands for.
+func isNamed(f *os.File) bool {
+	held, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(f.Name())
+	return err == nil && os.SameFile(held, named)
 }
 
 // readOwner returns what the holder wrote. It is only told to people, so a text
