@@ -6,12 +6,14 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/empyrealapp/aedb-go/keys"
+	"github.com/empyrealapp/aedb-go/manifest"
 	"github.com/empyrealapp/aedb-go/recovery"
 	"github.com/empyrealapp/aedb-go/recovery/recoverytest"
 	"github.com/empyrealapp/aedb-go/vfs"
@@ -414,4 +416,44 @@ func TestTailThatWasCutDoesNotComeBackBehindWhatIsWritten(t *testing.T) {
 		}
 	}
 	require.Greater(t, openings, 50)
+}
+
+// Where segments are tiny, the first commit after an opening seals one that has none.
+// If a manifest lists that before a successor is there, it is the last segment of the
+// log, and stays.
+func TestListedSegmentWithoutCommitsIsNotBegunAnew(t *testing.T) {
+	o := recoverytest.Options{SegmentBytes: 1, Sealing: sealing(t, false, "k1")}
+	rotated := recoverytest.Options{SegmentBytes: 1, Sealing: sealing(t, false, "k2", "k1")} // has a manifest written
+	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+	s, err := recoverytest.Open(fsys, o, h)
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(s.PutMany(1), s.Sync()))
+	s, err = recoverytest.Open(fsys, o, h)
+	require.NoError(t, err)
+	begun := false
+	fsys.SetInjector(func(op vfs.Op) (f vfs.Fault) {
+		if op.Kind == vfs.OpWrite && begun { // the frame, behind the new segment
+			f.Err = syscall.EIO
+		}
+		begun = begun || op.Kind == vfs.OpSyncDir
+		return f
+	})
+	require.ErrorIs(t, s.PutMany(1), syscall.EIO)
+	fsys.SetInjector(func(op vfs.Op) (f vfs.Fault) {
+		if op.Kind == vfs.OpCreate && strings.HasSuffix(op.Name, ".seg") { // behind the new manifest
+			f.Err = syscall.EIO
+		}
+		return f
+	})
+	_, err = recoverytest.Open(fsys, rotated, h)
+	require.ErrorIs(t, err, syscall.EIO)
+	m, _, err := manifest.LoadSigned(fsys, recoverytest.Dir, rotated.Sealing.Ring, false)
+	require.NoError(t, err)
+	last := m.Segments[len(m.Segments)-1]
+	require.Less(t, last.LastSeq, last.FirstSeq)
+	fsys.SetInjector(nil)
+	for range 2 {
+		_, err = recoverytest.Open(fsys, rotated, h)
+		require.NoError(t, err)
+	}
 }

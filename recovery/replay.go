@@ -278,7 +278,8 @@ func (r *recoverer) readSegment(ctx context.Context, s *scan) (*Diagnostic, erro
 	if damage == nil {
 		damage = r.judge(s)
 	}
-	if s.end.Frames == 0 && (s.last || damage != nil) {
+	// One that the manifest lists stays, for its number is taken.
+	if s.end.Frames == 0 && (s.last && s.listed == nil || damage != nil) {
 		if damage == nil {
 			h.empty, h.previous = s, s.header.Previous
 		}
