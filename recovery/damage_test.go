@@ -540,3 +540,24 @@ func TestLogThatEndsBelowTheCheckpointIsDamage(t *testing.T) {
 	require.Equal(t, []string{wal.SegmentName(1)}, r.Report.Dropped.Files)
 	require.Empty(t, r.Sealed)
 }
+
+// The manifest of a checkpoint that covers the whole log lists no segment, so that the
+// one that the next opening begins has nothing to be chained to. The generation before
+// lists what is in front of it, and can still be fallen back to.
+func TestLogBegunBehindACheckpointOfAllIsReadByTheManifestBefore(t *testing.T) {
+	o := recoverytest.Options{Kept: 1}
+	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+	s, err := recoverytest.Open(fsys, o, h)
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(s.PutMany(20), s.Checkpoint(), s.PutMany(20), s.Close(), s.Checkpoint()))
+	s, err = recoverytest.Open(fsys, o, h)
+	require.NoError(t, err)
+	require.Empty(t, s.Recovered.Manifest.Segments)
+	require.NoError(t, errors.Join(s.PutMany(1), s.Sync()))
+
+	edit(t, fsys, manifest.FileName(s.Recovered.Manifest.Generation), garbage)
+	s, err = recoverytest.Open(fsys.Crash(vfs.AllLost()), o, h)
+	require.NoError(t, err)
+	require.Len(t, s.Recovered.Report.RejectedManifests, 1)
+	require.EqualValues(t, 41, h.Last)
+}

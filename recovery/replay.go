@@ -351,11 +351,15 @@ func (r *recoverer) checkChain(s *scan) *Diagnostic {
 		return r.diagnose(KindSegmentMissing, s.number-1, "the log begins at commit %d, and commit %d is the last before it", s.header.FirstSeq, r.seq)
 	case !first && s.header.FirstSeq != h.reached:
 		return broken("it begins at commit %d where %d is expected", s.header.FirstSeq, h.reached)
-	case (h.previous != wal.Digest{} || s.number == 1) && s.header.Previous != h.previous:
+	case s.header.Previous != h.previous && (s.number == 1 || known(s.header.Previous) && known(h.previous)):
 		return broken("the segment before it is not the one that it was chained to")
 	}
 	return nil
 }
+
+// known tells the digest of a segment from that of one which was not listed any more
+// when its successor was begun, or looked at.
+func known(d wal.Digest) bool { return d != wal.Digest{} }
 
 // apply hands the good frames of a segment to the shards as they come.
 func (r *recoverer) apply(ctx context.Context, s *scan) error {

@@ -70,7 +70,7 @@ type Header struct {
 	// CreatedMicros is the time of creation in microseconds since the Unix epoch.
 	CreatedMicros int64
 	// Previous is the digest of the whole segment before this one, and zero for
-	// the first segment of a store.
+	// the first segment of a store, or where no manifest vouched for the one before.
 	Previous Digest
 }
 
