@@ -43,6 +43,10 @@ func checkSignature(data []byte, digestEnd int, ring *keys.Ring) (key string, er
 	if !ok || json.Unmarshal([]byte(id), &key) != nil || len(key) > keys.MaxIDBytes {
 		return "", malformed
 	}
+	// No digest covers the ID: where it cannot be one it is damaged, and no key to ask for.
+	if _, err := keys.ParseID(keys.AppendID(nil, key)); err != nil {
+		return "", malformed
+	}
 	digits, ok := strings.CutSuffix(rest, integrityEnd)
 	var tag Digest
 	if !ok || tag.UnmarshalText([]byte(digits)) != nil || tag.String() != digits {

@@ -90,6 +90,7 @@ func TestLoadOfASignedStore(t *testing.T) {
 		return signed(t, sample(g), mustRing(keys.Key{ID: "k1", Secret: make([]byte, 32)}))
 	}
 	damaged := func(uint64) []byte { return []byte("garbage") }
+	unnamed := func(g uint64) []byte { return bytes.Replace(sealed(g), []byte(`"k1"`), []byte("\"\xeb1\""), 1) }
 	type content = func(uint64) []byte
 	for name, c := range map[string]struct {
 		older, newer content
@@ -101,6 +102,7 @@ func TestLoadOfASignedStore(t *testing.T) {
 		"both good":                            {older: sealed, newer: sealed, ring: k1, generation: 2},
 		"newer forged":                         {older: sealed, newer: forged, ring: k1, generation: 1},
 		"newer damaged":                        {older: sealed, newer: damaged, ring: k1, generation: 1},
+		"newer damaged in the ID of its key":   {older: sealed, newer: unnamed, ring: k1, generation: 1},
 		"newer not signed":                     {older: sealed, newer: plain, ring: k1, generation: 1},
 		"newer not signed, adopting":           {older: sealed, newer: plain, ring: k1, adopt: true, generation: 1},
 		"older not signed":                     {older: plain, newer: sealed, ring: k1, generation: 2},
