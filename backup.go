@@ -166,11 +166,14 @@ func (db *DB) hold(pin string, seq uint64, maxBytes int64) {
 	}
 }
 
+// underWay is the name of the hold for a backup that is being taken.
+func underWay(pin string) string { return pin + " under way" }
+
 // holding takes a backup of a commit. The log behind that is kept from the
 // beginning, beside what an earlier backup has kept, until the outcome decides
 // which of them counts.
 func (db *DB) holding(pin string, seq uint64, maxBytes int64, take func() (backup.Manifest, error)) (backup.Manifest, error) {
-	meanwhile := pin + " under way"
+	meanwhile := underWay(pin)
 	db.hold(meanwhile, seq, maxBytes)
 	defer db.keeper.Unpin(meanwhile)
 	m, err := take()

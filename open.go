@@ -178,6 +178,9 @@ func (db *DB) start(ctx context.Context) error {
 		Bytes: cfg.Checkpoint.WALBytes, Interval: cfg.Checkpoint.Interval, Sealing: db.sealing,
 		Concurrency: cfg.RecoveryParallelism / 2, // the other half of the processors is for commits
 	}, found.Manifest, found.Sealed, found.Checkpoint)
+	for _, pin := range []string{backupPin, archivePin} {
+		db.keeper.Unpin(underWay(pin)) // of a process that has ended
+	}
 	if found.Active != nil {
 		db.keeper.Resume(segment.Size())
 	}

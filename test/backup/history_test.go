@@ -1,6 +1,8 @@
 package backup
 
 import (
+	"context"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -88,6 +90,34 @@ func TestLogIsKeptOverACrash(t *testing.T) {
 	incremental(t, db, &set, m, aedb.BackupOptions{})
 	_, report := restored(t, &set, aedb.RestoreOptions{})
 	require.True(t, report.Compared)
+}
+
+// dying is a sink whose process ends at the first object.
+type dying struct {
+	backup.Memory
+	die func()
+}
+
+func (d *dying) Put(context.Context, string, io.Reader) error {
+	d.die()
+	return io.ErrClosedPipe
+}
+
+// A checkpoint beside a backup has the manifest hold the log for it, and nobody lets go
+// if the process ends then.
+func TestLogIsNotKeptForABackupThatEndedWithItsProcess(t *testing.T) {
+	fsys := vfs.NewMem()
+	db := openWith(t, small(fsys))
+	putMany(t, db, 40)
+	_, err := db.BackupFull(ctx, &dying{die: func() {
+		checkpoints(t, db, 2)
+		fsys = fsys.Crash(vfs.AllLost())
+	}}, aedb.BackupOptions{KeepLog: keepLog})
+	require.ErrorIs(t, err, io.ErrClosedPipe)
+	_ = db.Close(ctx) // the disk is gone
+	db = openWith(t, small(fsys))
+	checkpoints(t, db, 4)
+	require.Zero(t, db.OperationalMetrics().BackupLogBytes)
 }
 
 func TestTooMuchLogIsNotKept(t *testing.T) {
