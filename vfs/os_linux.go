@@ -47,3 +47,13 @@ func syncData(f *os.File) error {
 	}
 	return nil
 }
+
+// blockSize returns the unit in which a file system counts its blocks: the fragment,
+// where it names one. The other size is that of a good write, and is larger on some
+// file systems, of user space mostly.
+func blockSize(st *unix.Statfs_t) int64 {
+	if st.Frsize > 0 {
+		return int64(st.Frsize)
+	}
+	return int64(st.Bsize)
+}

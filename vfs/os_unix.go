@@ -46,7 +46,7 @@ func freeBytes(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, err
 	}
-	blocks, size := int64(st.Bavail), int64(st.Bsize)
+	blocks, size := int64(st.Bavail), blockSize(&st)
 	if blocks < 0 { // The reserve of the administrator is being used.
 		return 0, nil
 	}
