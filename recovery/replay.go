@@ -120,10 +120,8 @@ func (r *recoverer) planLog() {
 			h.scans = append(h.scans, newScan(s.Number, s))
 		}
 	}
-	for _, number := range r.files.segments {
-		if number >= h.next {
-			h.scans = append(h.scans, newScan(number, nil))
-		}
+	for _, number := range r.unlisted(h.next) {
+		h.scans = append(h.scans, newScan(number, nil))
 	}
 	r.report.SegmentsSkipped = len(r.files.segments)
 	if n := len(h.scans); n > 0 {
@@ -138,6 +136,32 @@ func (r *recoverer) planLog() {
 			h.previous = wal.Digest(s.Digest)
 		}
 	}
+}
+
+// unlisted returns the segments on disk from a number on. Some of those that the base
+// covers may have been removed, and others not: then it is those behind the gap.
+func (r *recoverer) unlisted(from uint64) []uint64 {
+	var numbers []uint64
+	for _, number := range r.files.segments {
+		if number < from {
+			continue
+		}
+		if n := len(numbers); n > 0 && numbers[n-1]+1 < number && r.followsBase(number) {
+			numbers = nil
+		}
+		numbers = append(numbers, number)
+	}
+	return numbers
+}
+
+// followsBase reports whether a segment begins where the base ends or before.
+func (r *recoverer) followsBase(number uint64) bool {
+	data, err := r.readFile(wal.SegmentName(number), wal.HeaderSize)
+	if err != nil {
+		return false // reading the segment will tell
+	}
+	h, err := wal.ParseHeader(data)
+	return err == nil && h.FirstSeq <= r.seq+1
 }
 
 // covered returns the listed segments directly below the one with the given
