@@ -17,6 +17,7 @@ package applier
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/executor"
@@ -39,6 +40,9 @@ type Applier struct {
 	always   bool           // every epoch is given its image
 	stepping bool           // a step has begun, and has not ended
 	before   msgs.Moment    // the step that has begun last
+
+	// resting is the state before a long step, while that runs.
+	resting atomic.Pointer[resting]
 }
 
 // Audience is who looks at images.
@@ -73,6 +77,7 @@ func (a *Applier) Step(e *msgs.Epoch) {
 	defer a.mu.Unlock()
 	a.begin(e)
 	a.keepBefore(e)
+	a.rest(e)
 	e.Prepare()
 	for i, r := range e.Requests {
 		if i%executor.Abreast == 0 && i+1 < len(e.Requests) {
@@ -91,6 +96,7 @@ func (a *Applier) Step(e *msgs.Epoch) {
 	}
 	e.Requests = nil
 	a.stepping = false
+	a.resting.Store(nil)
 }
 
 // apply executes one request and fills its answer.

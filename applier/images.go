@@ -3,6 +3,7 @@ package applier
 import (
 	"slices"
 
+	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/state"
 )
@@ -57,31 +58,76 @@ func (a *Applier) freeze() {
 	}
 }
 
-// Image returns the published state, as the audience has it while no step runs. It
-// waits for the step under way. Any goroutine may call it, also when the applier has
-// come to its end, or has broken down in a step: what was published stays to be seen.
+// Image returns the published state, as the audience has it at some moment of the call.
+// It waits for the step under way, if that is a short one. Any goroutine may call it, also
+// when the applier has come to its end, or has broken down in a step: what was published
+// stays to be seen.
 func (a *Applier) Image() *state.Image {
+	if image := a.besideStep(); image != nil {
+		return image
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.stepping {
 		a.giveUp()
 	}
 	a.freeze()
-	published := a.audience.Moment()
-	if a.image.Seq() == published.Seq {
-		return a.image
-	}
-	return a.withoutUnseen(published)
+	return published(a.image, a.unseen, a.audience.Moment())
 }
 
-// withoutUnseen returns the image of a moment that is published, with what has been
-// executed since taken back. The caller holds mu.
-func (a *Applier) withoutUnseen(published msgs.Moment) *state.Image {
-	w := a.image.Fork()
-	for i := len(a.unseen) - 1; i >= 0; i-- {
-		sets := a.unseen[i].Sets
-		for j := len(sets) - 1; j >= 0 && sets[j].Seq > published.Seq; j-- {
-			w.Revert(&sets[j], published)
+// resting is a state that has been executed, with the epochs up to it that may not be
+// published yet.
+type resting struct {
+	image  *state.Image
+	unseen []*msgs.Epoch
+}
+
+// longStep is the weight of an epoch whose execution is too long to be waited for: what
+// is not takes a few milliseconds.
+const longStep = 4 << 10
+
+// rest makes an image before a long step, for those who come while it runs. The caller
+// holds mu, and the epoch is the last of unseen.
+func (a *Applier) rest(e *msgs.Epoch) {
+	if a.audience == nil {
+		return
+	}
+	weight := 0
+	for _, r := range e.Requests {
+		weight += executor.Weight(r)
+	}
+	if weight < longStep {
+		return
+	}
+	a.freeze()
+	a.resting.Store(&resting{a.image, slices.Clone(a.unseen[:len(a.unseen)-1])})
+}
+
+// besideStep returns the published state while a long step runs, and nil else.
+func (a *Applier) besideStep() *state.Image {
+	r := a.resting.Load()
+	if r == nil {
+		return nil
+	}
+	// The step may be over by now, and what it has executed may be published.
+	at := a.audience.Moment()
+	if at.Seq > r.image.Seq() {
+		return nil
+	}
+	return published(r.image, r.unseen, at)
+}
+
+// published returns the state at a moment that is published, from an image of what has
+// been executed, with the epochs since then that are in it.
+func published(executed *state.Image, unseen []*msgs.Epoch, at msgs.Moment) *state.Image {
+	if executed.Seq() == at.Seq {
+		return executed
+	}
+	w := executed.Fork()
+	for i := len(unseen) - 1; i >= 0; i-- {
+		sets := unseen[i].Sets
+		for j := len(sets) - 1; j >= 0 && sets[j].Seq > at.Seq; j-- {
+			w.Revert(&sets[j], at)
 		}
 	}
 	return w.Freeze()

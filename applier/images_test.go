@@ -2,6 +2,7 @@ package applier
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,6 +11,7 @@ import (
 	"github.com/empyrealapp/aedb-go/catalog"
 	"github.com/empyrealapp/aedb-go/executor"
 	"github.com/empyrealapp/aedb-go/msgs"
+	"github.com/empyrealapp/aedb-go/query"
 	"github.com/empyrealapp/aedb-go/state"
 )
 
@@ -17,10 +19,17 @@ import (
 type crowd struct {
 	published msgs.Moment
 	watched   bool
+	inStep    func() // called by Watched, which a step calls when all is executed
 }
 
 func (c *crowd) Moment() msgs.Moment { return c.published }
-func (c *crowd) Watched() bool       { return c.watched }
+
+func (c *crowd) Watched() bool {
+	if c.inStep != nil {
+		c.inStep()
+	}
+	return c.watched
+}
 
 // twins are two appliers that are given the same requests: one makes every image, the
 // other what its crowd wants.
@@ -140,6 +149,42 @@ func TestImageIsMadeForThoseWhoWatchAndForASync(t *testing.T) {
 	w.lazy.Step(flush)
 	require.EqualValues(t, 4, flush.Image.Seq())
 }
+
+// A step that takes long keeps nobody waiting. What it is about to show is not seen, nor
+// what is not published of the steps before it.
+func TestImageBesideALongStep(t *testing.T) {
+	for name, mutations := range map[string][]msgs.Mutation{
+		"a definition":    {set("k", "never"), define(catalog.CreateScope{Project: "p", Scope: "s"})},
+		"a drop":          {set("k", "never"), define(catalog.DropScope{Project: "p", Scope: "app"})},
+		"many selections": slices.Repeat([]msgs.Mutation{deleteAll}, 5),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTwins(t)
+			w.epoch([]msgs.Mutation{
+				define(catalog.CreateProject{Project: "p"}),
+				define(op{kind: opCreateTable, scope: "app", table: "t"}.statement()), set("k", "published"),
+			})
+			w.crowd.published = w.ends[0]
+			w.epoch([]msgs.Mutation{set("k", "executed")})
+			w.epoch([]msgs.Mutation{set("k", "executed later"), insert(1)})
+			looked := 0
+			w.crowd.inStep = func() {
+				for _, at := range w.ends { // they are published while the step runs
+					w.crowd.published = at
+					w.same(w.lazy.Image(), at)
+					looked++
+				}
+			}
+			w.epoch(mutations)
+			require.Equal(t, 3, looked)
+			w.crowd.inStep = nil
+			w.crowd.published = w.ends[3]
+			w.same(w.lazy.Image(), w.ends[3])
+		})
+	}
+}
+
+var deleteAll = msgs.DeleteRows{Selection: msgs.Selection{Table: table, Where: query.Gte("id", 0)}}
 
 // What is remembered for readers is no more than what they may not see yet.
 func TestPublishedEpochsAreForgotten(t *testing.T) {

@@ -1,0 +1,34 @@
+package executor
+
+import "github.com/empyrealapp/aedb-go/msgs"
+
+// selectionWeight stands for what a selection looks at.
+const selectionWeight = 1 << 10
+
+// Unbounded is the weight of what may take any time, such as to fill an index.
+const Unbounded = 1 << 30
+
+// Weight returns about how many entries the execution of a request looks at or writes.
+func Weight(r *msgs.Request) int {
+	n := len(r.Mutations)
+	for _, op := range r.Operations {
+		n += weightOf(op)
+	}
+	return n
+}
+
+func weightOf(op msgs.Operation) int {
+	switch op := op.(type) {
+	case *msgs.PutKeys:
+		return len(op.Pairs)
+	case *msgs.PutRows:
+		return len(op.Rows)
+	case *msgs.SetRows, *msgs.RemoveRows:
+		return selectionWeight
+	case *msgs.Guard:
+		return weightOf(op.Operation)
+	case *msgs.Alter:
+		return Unbounded
+	}
+	return 0
+}
