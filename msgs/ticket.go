@@ -138,11 +138,15 @@ func (t *Ticket) Wait(ctx context.Context) (Result, error) {
 	if t.waiting.Load() == answered {
 		return t.result, t.err
 	}
-	donec := t.Done()
+	donec, ended := t.Done(), ctx.Done()
+	if ended == nil { // costs half of what a choice does
+		<-donec
+		return t.result, t.err
+	}
 	select {
 	case <-donec:
 		return t.result, t.err
-	case <-ctx.Done():
+	case <-ended:
 		if t.waiting.Load() == answered { // both have happened: the answer counts
 			return t.result, t.err
 		}
