@@ -30,6 +30,8 @@ type Tx struct {
 	working *state.Working
 	reads   tracker
 
+	over overlay // of working
+
 	mutations  []Mutation
 	operations []msgs.Operation
 	performed  int // operations that the fork has; the others are deferrable
@@ -103,6 +105,7 @@ func (s *Scope) begin() *Tx {
 	tx := &Tx{session: s.session, base: db.pipeline.Heads().Visible()}
 	tx.working = tx.base.Fork()
 	tx.working.Begin(tx.base.Seq()+1, db.timeAfter(tx.base))
+	tx.over = overlay{tx.working, tx.base.Seq()}
 	tx.reads = tracker{base: tx.base}
 	tx.View = View{
 		store: &db.reads, caller: s.session.callerID(), project: s.project, scope: s.scope,
@@ -120,7 +123,7 @@ func (tx *Tx) source() (snapshot, error) {
 	for ; tx.looked < tx.performed; tx.looked++ {
 		executor.ObserveBasis(tx.working.Catalog(), tx.operations[tx.looked], &tx.reads)
 	}
-	return snapshot{Source: overlay{tx.working, tx.base.Seq()}}, nil
+	return snapshot{Source: &tx.over}, nil
 }
 
 // settle carries out on the fork what was put off.
@@ -200,6 +203,13 @@ func (tx *Tx) do(m Mutation) error {
 			return err
 		}
 		tx.performed++
+	}
+	if tx.mutations == nil { // most transactions write a few times
+		few := new(struct {
+			mutations  [4]Mutation
+			operations [4]msgs.Operation
+		})
+		tx.mutations, tx.operations = few.mutations[:0], few.operations[:0]
 	}
 	tx.mutations = append(tx.mutations, m)
 	tx.operations = append(tx.operations, op)
@@ -330,6 +340,9 @@ func (t *tracker) Point(space catalog.SpaceID, key []byte) {
 		return
 	}
 	_, version, _ := t.base.Get(space, key)
+	if t.deps.Points == nil {
+		t.deps.Points = make([]msgs.PointRead, 0, 4)
+	}
 	t.deps.Points = append(t.deps.Points, msgs.PointRead{Space: space, Key: bytes.Clone(key), Version: version})
 	if t.seen != nil {
 		t.seen[pointKey{space, string(key)}] = struct{}{}

@@ -26,22 +26,19 @@ const maxKnownTables = 16
 
 // of returns what is known of a catalog.
 func (n *Names) of(c *catalog.Catalog) known {
-	if n != nil {
-		if k := n.known.Load(); k != nil && k.catalog == c {
-			return *k
-		}
+	if k := n.known.Load(); k != nil && k.catalog == c {
+		return *k
 	}
 	return known{catalog: c}
 }
 
-func (n *Names) remember(k known) {
-	if n != nil {
-		n.known.Store(&k)
-	}
-}
+func (n *Names) remember(k known) { n.known.Store(&k) }
 
 // Scope is catalog.Scope for the scope that these are the names of.
 func (n *Names) Scope(c *catalog.Catalog, project, scope string) (*catalog.Scope, error) {
+	if n == nil {
+		return c.Scope(project, scope)
+	}
 	k := n.of(c)
 	if k.scope != nil {
 		return k.scope, nil
@@ -57,6 +54,9 @@ func (n *Names) Scope(c *catalog.Catalog, project, scope string) (*catalog.Scope
 
 // Table is catalog.Table for a table of the scope that these are the names of.
 func (n *Names) Table(c *catalog.Catalog, project, scope, table string) (*catalog.Table, error) {
+	if n == nil {
+		return c.Table(project, scope, table)
+	}
 	k := n.of(c)
 	for _, t := range k.tables {
 		if t.Name == table {

@@ -130,5 +130,5 @@ func (i *Image) Digest() [32]byte {
 // Fork returns a Working that starts from the image and shares everything with
 // it until it writes. The image is not affected; any goroutine may fork it.
 func (i *Image) Fork() *Working {
-	return &Working{moment: i.moment, frozen: i.spaces, live: map[catalog.SpaceID]*space{}}
+	return &Working{moment: i.moment, frozen: i.spaces}
 }

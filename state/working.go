@@ -24,7 +24,7 @@ type Working struct {
 	unlogged bool
 
 	frozen  spaces                     // as of the last Freeze
-	live    map[catalog.SpaceID]*space // newer than frozen
+	live    map[catalog.SpaceID]*space // newer than frozen; nil until the first
 	recent  *space                     // of live, the one used last; or nil
 	changed []*space                   // of live, those changed since the last Freeze
 
@@ -134,6 +134,9 @@ func (w *Working) writable(id catalog.SpaceID) *space {
 				s.tree = f.Fork()
 			} else {
 				s.tree = blocktree.New()
+			}
+			if w.live == nil {
+				w.live = map[catalog.SpaceID]*space{}
 			}
 			w.live[id] = s
 		}
