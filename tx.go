@@ -109,7 +109,7 @@ func (s *Scope) begin() *Tx {
 	tx.reads = tracker{base: tx.base}
 	tx.View = View{
 		store: &db.reads, caller: s.session.callerID(), project: s.project, scope: s.scope,
-		source: tx.source, recorder: &tx.reads,
+		source: tx.source, recorder: &tx.reads, names: &s.names,
 	}
 	return tx
 }
@@ -163,7 +163,7 @@ func (tx *Tx) observed(op msgs.Operation) {
 // Scope returns the transaction's reads of another scope.
 func (tx *Tx) Scope(project, scope string) *View {
 	v := tx.View
-	v.project, v.scope = project, scope
+	v.project, v.scope, v.names = project, scope, nil
 	return &v
 }
 
