@@ -144,7 +144,7 @@ func WriteArchive(ctx context.Context, from Store, chain Chain, out io.Writer, o
 //
 // It refuses, with errs.CodeIntegrity, whatever WriteArchive does not write: other
 // names, links and directories, parts that are too large, out of order or missing,
-// backups without a manifest. After an error nothing that it has put is left in the
+// backups without a manifest, an archive without its end. After an error nothing that it has put is left in the
 // store, as far as it can be deleted.
 func ReadArchive(ctx context.Context, in io.Reader, into Store, o Options) (ids []string, err error) {
 	buffered := bufio.NewReaderSize(underContext(ctx, in), copyBytes)
@@ -153,7 +153,8 @@ func ReadArchive(ctx context.Context, in io.Reader, into Store, o Options) (ids 
 		return nil, failed(err, "read an archive")
 	}
 	err = open(buffered, o, keys.IsStream(start), func(content io.Reader) error {
-		r := archiveReader{tar: tar.NewReader(content), into: into, options: o}
+		in := &endReader{in: content}
+		r := archiveReader{in: in, tar: tar.NewReader(in), into: into, options: o}
 		if err := r.read(ctx); err != nil {
 			takeBack(ctx, into, r.names)
 			return err
@@ -169,7 +170,8 @@ func ReadArchive(ctx context.Context, in io.Reader, into Store, o Options) (ids 
 
 // archiveReader reads one archive.
 type archiveReader struct {
-	tar     *tar.Reader
+	in      *endReader
+	tar     *tar.Reader // of in
 	into    Store
 	options Options
 
@@ -216,9 +218,27 @@ func (r *archiveReader) read(ctx context.Context) error {
 	return nil
 }
 
+// endReader tells whether more was asked of a reader than it has.
+type endReader struct {
+	in    io.Reader
+	ended bool
+}
+
+// Read implements io.Reader.
+func (r *endReader) Read(p []byte) (int, error) {
+	n, err := r.in.Read(p)
+	r.ended = r.ended || n == 0 && errors.Is(err, io.EOF)
+	return n, err
+}
+
 // next goes on to the next part.
 func (r *archiveReader) next() error {
 	h, err := r.tar.Next()
+	if errors.Is(err, io.EOF) && r.in.ended {
+		// Package tar takes this for the end. The backups up to here may well make a chain,
+		// which is not the one that was archived.
+		return errs.New(errs.CodeIntegrity, "the archive is cut short: its end is missing")
+	}
 	if errors.Is(err, io.EOF) {
 		r.object, r.part = "", 0
 		return nil

@@ -97,8 +97,9 @@ func TestDamagedArchiveIsRefused(t *testing.T) {
 				into := &backup.Memory{}
 				fsys := vfs.NewMem()
 				report, err := aedb.RestoreArchive(ctx, bytes.NewReader(changed), into, dir, aedb.RestoreOptions{Options: o, FS: fsys})
-				if err == nil {
-					// A bit that nothing depends on, or an end that left a shorter chain.
+				if err == nil { // a bit that nothing depends on
+					require.Len(t, changed, len(data), "a cut archive")
+					require.Len(t, report.Plan.Chain, 3)
 					require.True(t, report.Compared)
 					return
 				}
@@ -114,6 +115,21 @@ func TestDamagedArchiveIsRefused(t *testing.T) {
 				try(changed)
 			}
 		})
+	}
+}
+
+// An archive that ends between two backups holds a chain that is whole and shorter. The
+// end of the archive tells that it is not all.
+func TestArchiveThatEndsBetweenTwoBackupsIsCutShort(t *testing.T) {
+	data := archived(t, backup.Options{})
+	const block = 512
+	for end := 0; end < len(data); end += block {
+		into := &backup.Memory{}
+		_, err := backup.ReadArchive(ctx, bytes.NewReader(data[:end]), into, backup.Options{})
+		require.ErrorIs(t, err, errs.ErrIntegrity, "cut to %d of %d bytes", end, len(data))
+		left, err := into.List(ctx)
+		require.NoError(t, err)
+		require.Empty(t, left)
 	}
 }
 
