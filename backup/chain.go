@@ -75,20 +75,9 @@ func Load(ctx context.Context, from Store, id string, o Options) (Manifest, erro
 	if _, _, ok := parseID(id); !ok {
 		return Manifest{}, errs.New(errs.CodeValidation, "%.100q is not the id of a backup", id)
 	}
-	in, err := from.Get(ctx, id+manifestSuffix)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Manifest{}, errs.Wrap(errs.CodeValidation, err, "there is no backup %s", id).On(id)
-	}
+	data, err := readManifest(ctx, from, id)
 	if err != nil {
-		return Manifest{}, failed(err, "read the manifest of backup %s", id).On(id)
-	}
-	defer in.Close() // it was only read
-	data, err := io.ReadAll(underContext(ctx, io.LimitReader(in, maxManifestBytes+1)))
-	switch {
-	case err != nil:
-		return Manifest{}, failed(err, "read the manifest of backup %s", id).On(id)
-	case len(data) > maxManifestBytes:
-		return Manifest{}, damaged(id, "the manifest of backup %s has more than %d bytes", id, maxManifestBytes)
+		return Manifest{}, err
 	}
 	m, err := Decode(data, o.Keys)
 	if err != nil {
@@ -98,6 +87,26 @@ func Load(ctx context.Context, from Store, id string, o Options) (Manifest, erro
 		return Manifest{}, damaged(id, "the manifest of backup %s is that of %s", id, m.ID)
 	}
 	return m, nil
+}
+
+// readManifest reads the bytes of a manifest, which are not verified.
+func readManifest(ctx context.Context, from Store, id string) ([]byte, error) {
+	in, err := from.Get(ctx, id+manifestSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errs.Wrap(errs.CodeValidation, err, "there is no backup %s", id).On(id)
+	}
+	if err != nil {
+		return nil, failed(err, "read the manifest of backup %s", id).On(id)
+	}
+	defer in.Close() // it was only read
+	data, err := io.ReadAll(underContext(ctx, io.LimitReader(in, maxManifestBytes+1)))
+	switch {
+	case err != nil:
+		return nil, failed(err, "read the manifest of backup %s", id).On(id)
+	case len(data) > maxManifestBytes:
+		return nil, damaged(id, "the manifest of backup %s has more than %d bytes", id, maxManifestBytes)
+	}
+	return data, nil
 }
 
 // Chain is a full backup and incremental ones, each the child of the one before.

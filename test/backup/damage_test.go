@@ -2,7 +2,11 @@ package backup
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,4 +207,56 @@ func TestBackupsAreDeletedFromTheEndOfAChain(t *testing.T) {
 	require.Empty(t, names)
 	_, err = aedb.Restore(ctx, &set, dir, aedb.RestoreOptions{FS: vfs.NewMem()})
 	require.ErrorIs(t, err, errs.ErrValidation)
+}
+
+// A backup that cannot be read here may be read elsewhere, and what it builds on is
+// not deleted under it.
+func TestParentOfABackupThatCannotBeReadIsNotDeleted(t *testing.T) {
+	key := ring(t, "key")
+	o := aedb.BackupOptions{Options: backup.Options{Keys: key}}
+	var signed backup.Memory
+	_, c := chain(t, &signed, o)
+	for name, other := range map[string]backup.Options{"no keys": {}, "another key": {Keys: ring(t, "other")}} {
+		t.Run(name, func(t *testing.T) {
+			err := backup.Delete(ctx, &signed, c.Base().ID, other)
+			require.ErrorIs(t, err, errs.ErrValidation)
+			require.ErrorContains(t, err, c[1].ID)
+			_, report := restored(t, &signed, aedb.RestoreOptions{Options: o.Options})
+			require.Equal(t, c.Head().Seq, report.Seq)
+		})
+	}
+	for _, m := range slices.Backward(c) {
+		require.NoError(t, backup.Delete(ctx, &signed, m.ID, backup.Options{}), "from the end it goes without keys too")
+	}
+}
+
+// unreadable is a store that fails to get one object.
+type unreadable struct {
+	backup.Store
+	name string
+}
+
+func (s unreadable) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if name == s.name {
+		return nil, errors.New("out of order for the moment")
+	}
+	return s.Store.Get(ctx, name)
+}
+
+func TestNothingIsDeletedWhileItIsNotKnownWhatBuildsOnIt(t *testing.T) {
+	var set backup.Memory
+	_, c := chain(t, &set, aedb.BackupOptions{})
+	err := backup.Delete(ctx, unreadable{&set, c[1].ID + ".manifest"}, c.Base().ID, backup.Options{})
+	require.ErrorIs(t, err, errs.ErrIO)
+	_, report := restored(t, &set, aedb.RestoreOptions{})
+	require.Equal(t, c.Head().Seq, report.Seq)
+
+	// One that is damaged past reading can never be restored, and keeps nothing.
+	lost := copied(t, &set, func(name string, data []byte) []byte {
+		if name == c[1].ID+".manifest" || name == c[2].ID+".manifest" {
+			return data[:20]
+		}
+		return data
+	})
+	require.NoError(t, backup.Delete(ctx, lost, c.Base().ID, backup.Options{}))
 }
