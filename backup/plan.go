@@ -132,10 +132,12 @@ func choose(ctx context.Context, from Store, target *Target, o Options) (Chain, 
 
 // certain returns an error if the target lies behind the end of a chain, as far as
 // the chain can tell, while there is a backup that goes further: the commits between
-// the two are missing, and nobody would notice.
+// the two are missing, and nobody would notice. At the very time of the end there may be
+// more commits behind it: one time is that of many, above all while a clock that was set
+// back catches up.
 func (t *Target) certain(c Chain, l *Listing) error {
 	head := c.Head()
-	if t.Seq != nil || !t.Time.IsZero() && t.Time.UnixMicro() <= head.Micros {
+	if t.Seq != nil || !t.Time.IsZero() && t.Time.UnixMicro() < head.Micros {
 		return nil
 	}
 	further := func(id string) error {
