@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,11 +95,19 @@ func Restore(ctx context.Context, from backup.Store, dir string, o RestoreOption
 	if err != nil {
 		return RestoreReport{}, err
 	}
+	r := restoring{RestoreOptions: o, dir: dir, sealing: sealing}
+	// To lock a directory changes it. Where no lock is yet, what is there is looked at
+	// first; it is again under the lock.
+	names, err := o.FS.List(dir)
+	if err == nil && !slices.Contains(names, lockFile) {
+		if _, _, err := r.leftOver(names); err != nil {
+			return RestoreReport{}, err
+		}
+	}
 	lock, err := lockDir(o.FS, dir)
 	if err != nil {
 		return RestoreReport{}, err
 	}
-	r := restoring{RestoreOptions: o, dir: dir, sealing: sealing}
 	report, err := r.restore(ctx, from, &plan)
 	if closeErr := lock.Close(); err == nil && closeErr != nil {
 		err = errs.Wrap(errs.CodeIO, closeErr, "release the lock of %s", dir).On(dir)
@@ -137,18 +146,9 @@ func (r *restoring) begin() error {
 	if err != nil {
 		return errs.Wrap(errs.CodeIO, err, "list the directory %s", r.dir).On(r.dir)
 	}
-	marked := false
-	var others []string
-	for _, name := range names {
-		marked = marked || name == recovery.RestoreMarker
-		if name != lockFile && name != recovery.RestoreMarker {
-			others = append(others, name)
-		}
-	}
-	for _, name := range others {
-		if !marked || !ofRestore(name) {
-			return errs.New(errs.CodeValidation, "the directory %s is not empty: it holds %s", r.dir, name).On(r.dir)
-		}
+	marked, others, err := r.leftOver(names)
+	if err != nil {
+		return err
 	}
 	if marked {
 		return r.removeAll(others)
@@ -168,6 +168,23 @@ func (r *restoring) begin() error {
 		return errs.Wrap(errs.CodeIO, err, "mark the directory %s", r.dir).On(r.dir)
 	}
 	return nil
+}
+
+// leftOver returns what a restore has left in the directory, and whether that is marked
+// as its own. Anything else is refused.
+func (r *restoring) leftOver(names []string) (marked bool, others []string, err error) {
+	for _, name := range names {
+		marked = marked || name == recovery.RestoreMarker
+		if name != lockFile && name != recovery.RestoreMarker {
+			others = append(others, name)
+		}
+	}
+	for _, name := range others {
+		if !marked || !ofRestore(name) {
+			return false, nil, errs.New(errs.CodeValidation, "the directory %s is not empty: it holds %s", r.dir, name).On(r.dir)
+		}
+	}
+	return marked, others, nil
 }
 
 // ofRestore tells whether a file is one that a restore makes.

@@ -3,6 +3,8 @@ package backup
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -201,6 +203,28 @@ func TestDirectoryThatIsNotEmptyIsNotRestoredInto(t *testing.T) {
 	_, err = aedb.Restore(ctx, &set, dir, aedb.RestoreOptions{FS: fsys})
 	require.ErrorIs(t, err, errs.ErrUnavailable, "it is open")
 	require.NoError(t, other.Close(ctx))
+}
+
+// A slip in the name of a directory leaves it as it is: no lock in it, and the mode that
+// its owner gave it.
+func TestDirectoryOfSomethingElseIsLeftAsItIs(t *testing.T) {
+	db := open(t, vfs.NewMem())
+	putMany(t, db, 5)
+	var set backup.Memory
+	full(t, db, &set, aedb.BackupOptions{})
+
+	place := filepath.Join(t.TempDir(), "site")
+	require.NoError(t, os.Mkdir(place, 0o755))
+	require.NoError(t, os.Chmod(place, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(place, "index.html"), nil, 0o644))
+	_, err := aedb.Restore(ctx, &set, place, aedb.RestoreOptions{})
+	require.ErrorIs(t, err, errs.ErrValidation)
+	info, err := os.Stat(place)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o755), info.Mode().Perm())
+	left, err := os.ReadDir(place)
+	require.NoError(t, err)
+	require.Len(t, left, 1)
 }
 
 // A request that was made behind the restored commit is not remembered: it is done
