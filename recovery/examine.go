@@ -29,6 +29,9 @@ type Examination struct {
 	Image *state.Image
 	// Manifest is the one that was used.
 	Manifest manifest.Manifest
+	// LogSeq is the last commit that was found in the log, which may be behind
+	// Passage.Until; 0 if none was.
+	LogSeq uint64
 	// Report is that of an opening, with what would be cut off or given up as Torn and
 	// Dropped.
 	Report Report
@@ -70,7 +73,9 @@ func Examine(ctx context.Context, o Options, p Passage) (*Examination, error) {
 		return nil, err
 	}
 	r.tell()
-	return &Examination{Image: r.working.Freeze(), Manifest: r.manifest, Report: r.report}, nil
+	return &Examination{
+		Image: r.working.Freeze(), Manifest: r.manifest, LogSeq: max(1, r.log.reached) - 1, Report: r.report,
+	}, nil
 }
 
 // upTo returns the checkpoints that an examination may begin with.

@@ -99,9 +99,12 @@ func Find(ctx context.Context, o recovery.Options, checkpoint uint64) (*Rescue, 
 	if t := r.Torn; t.File != "" {
 		report.Torn = &Torn{t.File, t.Offset, t.Bytes}
 	}
-	if known := found.Manifest.DurableSeq; r.Seq < known {
+	if known := max(found.Manifest.DurableSeq, found.LogSeq); r.Seq < known {
 		report.LostFrom, report.LostTo = r.Seq+1, known
-		report.Reason = fmt.Sprintf("the manifest knows of commit %d, and history ends at %d", known, r.Seq)
+		report.Reason = fmt.Sprintf("the store is known to have had commit %d, and history ends at %d", known, r.Seq)
+		if checkpoint != 0 {
+			report.Reason = fmt.Sprintf("the state of commit %d was asked for, and the store is known to have had commit %d", r.Seq, known)
+		}
 	}
 	if d := r.Dropped; d != nil {
 		report.LostFrom, report.LostTo = d.FromSeq, max(d.FromSeq, report.LostTo)

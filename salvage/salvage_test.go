@@ -59,6 +59,29 @@ func TestEachMissingSegmentCostsTheHistoryBehindItAndNoMore(t *testing.T) {
 	}
 }
 
+// The manifest of a store that was not closed in order does not know of the commits
+// behind its newest checkpoint. The log does.
+func TestCommitsBehindTheCheckpointThatWasAskedForAreLost(t *testing.T) {
+	fsys, h := vfs.NewMem(), recoverytest.NewHistory()
+	s, err := recoverytest.Open(fsys, recoverytest.Options{}, h)
+	require.NoError(t, err)
+	require.NoError(t, s.PutMany(10))
+	require.NoError(t, s.Checkpoint())
+	require.NoError(t, s.PutMany(5))
+	for checkpoint, whole := range map[uint64]bool{0: true, 10: false} {
+		rescue, err := salvage.Find(context.Background(), at(fsys, recoverytest.Dir), checkpoint)
+		require.NoError(t, err)
+		require.Equal(t, whole, rescue.Report.Whole)
+		if !whole {
+			require.EqualValues(t, 10, rescue.Report.Seq)
+			require.EqualValues(t, 11, rescue.Report.LostFrom)
+			require.EqualValues(t, 15, rescue.Report.LostTo)
+			require.NotEmpty(t, rescue.Report.Reason)
+		}
+	}
+	require.NoError(t, s.Close())
+}
+
 func TestMarkOfAPermissiveRecoveryIsNotWashedOff(t *testing.T) {
 	fsys, _ := store(t)
 	_, err := recoverytest.Recover(fsys, recoverytest.Options{Mode: recovery.Permissive})
