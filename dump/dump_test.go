@@ -178,6 +178,34 @@ func TestDumpOfAnyStateReadsBackAsTheSameState(t *testing.T) {
 	})
 }
 
+// A document may be nested as deep as a reader of JSON goes, and a line adds to that.
+func TestDeepDocumentsReadBackAsTheSameState(t *testing.T) {
+	nested := func(depth int) value.Value {
+		v := value.JSON(strings.Repeat("[", depth) + strings.Repeat("]", depth))
+		require.NoError(t, value.Check("j", value.KindJSON, false, 1<<20, v))
+		return v
+	}
+	const deepest = 10_000
+	for missing := range 6 {
+		depth := deepest - missing
+		w := state.NewWorking()
+		define(t, w, catalog.CreateProject{Project: "p"})
+		document := nested(depth)
+		define(t, w, catalog.CreateTable{Project: "p", Scope: "app", Table: "t", PrimaryKey: []string{"id"}, Columns: []catalog.ColumnSpec{
+			{Name: "id", Kind: value.KindInteger}, {Name: "j", Kind: value.KindJSON, Default: &document},
+		}})
+		table, err := w.Catalog().Table("p", "app", "t")
+		require.NoError(t, err)
+		w.Begin(w.Seq()+1, 1000)
+		put(w, table, value.Row{value.Int(1), document})
+		w.Commit()
+		image := w.Freeze()
+		back, _, err := dump.Read(context.Background(), bytes.NewReader(written(t, image)), nil)
+		require.NoError(t, err, "a document of depth %d", depth)
+		require.Equal(t, image.Digest(), back.Digest())
+	}
+}
+
 func TestEmptyStateHasADump(t *testing.T) {
 	image := state.NewWorking().Freeze()
 	back, _, err := dump.Read(context.Background(), bytes.NewReader(written(t, image)), nil)

@@ -144,8 +144,12 @@ func (w *writer) entry(o object, key, stored []byte, version uint64) []byte {
 	switch o.kind {
 	case kindSchema:
 		if d, ok := define(key, stored); ok {
+			begun := len(w.line)
 			w.line = append(append(append(w.line, `,"definition":`...), d...), "}\n"...)
-			return w.line
+			if json.Valid(w.line) { // see typed
+				return w.line
+			}
+			w.line = w.line[:begun]
 		}
 	case kindRows:
 		if w.typed(o.table, key, stored) {
@@ -180,11 +184,13 @@ func (w *writer) typed(t *catalog.Table, key, stored []byte) bool {
 	r := record.Row{Table: t, Key: key, Data: stored}
 	w.row = r.Values(w.row[:0])
 	w.parsed = w.parsed[:0]
+	documents := false
 	w.line = append(w.line, `,"row":[`...)
 	for i, v := range w.row {
 		if i > 0 {
 			w.line = append(w.line, ',')
 		}
+		documents = documents || v.Kind() == value.KindJSON
 		from := len(w.line)
 		w.line = value.AppendJSON(w.line, v)
 		back, err := value.ParseJSON(t.Columns[i].Kind, w.line[from:])
@@ -197,7 +203,8 @@ func (w *writer) typed(t *catalog.Table, key, stored []byte) bool {
 	w.line = append(w.line, "]}\n"...)
 	w.key = record.AppendRowKeyOf(w.key[:0], t, w.parsed)
 	w.data = record.AppendRow(w.data[:0], t, w.parsed)
-	if !bytes.Equal(w.key, key) || !bytes.Equal(w.data, stored) {
+	// A document that is nested as deep as a reader goes is too deep within a line.
+	if !bytes.Equal(w.key, key) || !bytes.Equal(w.data, stored) || documents && !json.Valid(w.line) {
 		w.line = w.line[:begun]
 		return false
 	}
