@@ -186,7 +186,7 @@ func (a *Archiver) ship(ctx context.Context, image *state.Image) error {
 
 // next ships what the archive lacks, nil if that is nothing.
 func (a *Archiver) next(ctx context.Context, image *state.Image) (*backup.Manifest, error) {
-	if err := a.find(ctx); err != nil {
+	if err := a.find(ctx, image); err != nil {
 		return nil, err
 	}
 	o := BackupOptions{Options: a.cfg.Options, KeepLog: a.cfg.KeepLog, SkipDigest: true}
@@ -209,11 +209,15 @@ func (a *Archiver) next(ctx context.Context, image *state.Image) (*backup.Manife
 	return &m, err
 }
 
-// find looks for the newest backup of this store, if it is not known. One that has
-// lost an ancestor is of no use.
-func (a *Archiver) find(ctx context.Context) error {
+// find looks for the newest backup of this store, if it is not known or not there any
+// more. One that has lost an ancestor, or is of another history, is of no use.
+func (a *Archiver) find(ctx context.Context, image *state.Image) error {
 	if a.parent != nil {
-		return nil
+		_, err := backup.Load(ctx, a.to, a.parent.ID, a.cfg.Options)
+		if err == nil || !errors.Is(err, errs.ErrValidation) && !errors.Is(err, errs.ErrIntegrity) {
+			return err
+		}
+		a.parent = nil
 	}
 	l, err := backup.List(ctx, a.to, a.cfg.Options)
 	if err != nil {
@@ -234,11 +238,20 @@ func (a *Archiver) find(ctx context.Context) error {
 	if a.parent == nil {
 		return nil
 	}
-	if _, err := backup.LoadChain(ctx, a.to, a.parent.ID, a.cfg.Options); err != nil {
+	_, err = backup.LoadChain(ctx, a.to, a.parent.ID, a.cfg.Options)
+	if err == nil {
+		// An incremental backup finds out by itself, but where there is nothing to ship none
+		// is taken. Where the log does not tell, there is nothing to compare with.
+		err = backup.Continues(a.db.origin(), a.parent, image.Seq(), a.db.commits)
+	}
+	switch {
+	case err == nil, errors.Is(err, errs.ErrSeqGarbageCollected):
+	case errors.Is(err, errs.ErrIntegrity), errors.Is(err, errs.ErrValidation):
+		a.db.logger.Warn("the archive cannot be continued; a full backup is taken", "dir", a.db.dir, "reason", err.Error())
 		a.parent = nil
-		if errors.Is(err, errs.ErrIntegrity) {
-			return nil
-		}
+		return nil
+	default:
+		a.parent = nil
 		return err
 	}
 	a.mu.Lock()

@@ -36,7 +36,7 @@ func WriteIncremental(ctx context.Context, to Sink, origin Origin, parent *Manif
 	if err := o.validate(); err != nil {
 		return Manifest{}, err
 	}
-	if err := continues(&origin, parent, image.Seq(), commits); err != nil {
+	if err := Continues(origin, parent, image.Seq(), commits); err != nil {
 		return Manifest{}, err
 	}
 	m := origin.manifest(Incremental, image.Seq(), o.Seal)
@@ -64,9 +64,10 @@ func WriteIncremental(ctx context.Context, to Sink, origin Origin, parent *Manif
 	return m, putManifest(ctx, to, &m, o.Keys)
 }
 
-// continues checks that the history of a store is the one that the parent is of,
-// and goes on where that ends.
-func continues(origin *Origin, parent *Manifest, head uint64, commits Commits) error {
+// Continues checks that the history of a store, which has come to the commit head, is
+// the one that a backup is of, and goes on where that ends. Its errors are those of
+// WriteIncremental.
+func Continues(origin Origin, parent *Manifest, head uint64, commits Commits) error {
 	other := func(format string, args ...any) error {
 		return errs.Wrap(errs.CodeValidation, errs.New(errs.CodeValidation, format, args...),
 			"backup %s is of another history; take a full backup", parent.ID).On(parent.ID)

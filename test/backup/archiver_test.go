@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -194,4 +195,55 @@ func TestArchiveShipsByIntervalAndBySize(t *testing.T) {
 		require.EqualValues(t, 2, a.Stats().Fulls)
 		require.NoError(t, db.Close(ctx))
 	})
+}
+
+// Of a store that was set back the archive holds other commits. That they are as many
+// as the store has does not make them the same.
+func TestArchiveOfAnotherHistoryOfTheSameLengthIsNotTakenForThisOne(t *testing.T) {
+	fsys := vfs.NewMem()
+	var set backup.Memory
+	db := open(t, fsys)
+	putMany(t, db, 20)
+	earlier := fsys.Clone(vfs.AllKept())
+	put(t, db, "key", "one history")
+	require.NoError(t, archive(t, db, &set, rarely()).Ship(ctx))
+	require.NoError(t, db.Close(ctx))
+
+	back := open(t, earlier)
+	put(t, back, "key", "another")
+	a := archive(t, back, &set, rarely())
+	require.NoError(t, a.Ship(ctx))
+	seq, state := digest(t, back)
+	require.Equal(t, seq, a.Stats().Seq)
+	_, report := restored(t, &set, aedb.RestoreOptions{})
+	require.Equal(t, state, report.Digest)
+}
+
+// What is deleted under an archive that goes on is not built on.
+func TestArchiveGoesOnFromWhatIsThereWhenItsEndWasDeleted(t *testing.T) {
+	var set backup.Memory
+	db := open(t, vfs.NewMem())
+	putMany(t, db, 20)
+	a := archive(t, db, &set, rarely())
+	require.NoError(t, a.Ship(ctx))
+	for range 2 {
+		putMany(t, db, 5)
+		require.NoError(t, a.Ship(ctx))
+	}
+	all := backups(t, &set)
+	require.NoError(t, backup.Delete(ctx, &set, all[len(all)-1].ID, backup.Options{}))
+	require.NoError(t, a.Ship(ctx))
+	seq, state := digest(t, db)
+	_, report := restored(t, &set, aedb.RestoreOptions{})
+	require.Equal(t, seq, report.Seq)
+	require.Equal(t, state, report.Digest)
+
+	putMany(t, db, 5)
+	for _, m := range slices.Backward(backups(t, &set)) {
+		require.NoError(t, backup.Delete(ctx, &set, m.ID, backup.Options{}))
+	}
+	require.NoError(t, a.Ship(ctx))
+	_, state = digest(t, db)
+	_, report = restored(t, &set, aedb.RestoreOptions{})
+	require.Equal(t, state, report.Digest)
 }
