@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/empyrealapp/aedb-go"
 	"github.com/empyrealapp/aedb-go/backup"
+	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/keys"
 	"github.com/empyrealapp/aedb-go/manifest"
 	"github.com/empyrealapp/aedb-go/vfs"
@@ -156,22 +158,37 @@ func newBackupIncremental() *cobra.Command {
 	return cmd
 }
 
-// parentIn returns the backup of that name, or the newest one of the store.
+// parentIn returns the backup of that name, or the newest one of the store that can be
+// restored as far as the manifests tell: what follows one that cannot is lost as well.
 func parentIn(ctx context.Context, from backup.Store, id string, of manifest.Incarnation, o backup.Options) (backup.Manifest, error) {
 	if id != "" {
-		return backup.Load(ctx, from, id, o)
+		chain, err := backup.LoadChain(ctx, from, id, o)
+		if err != nil {
+			return backup.Manifest{}, err
+		}
+		return *chain.Head(), nil
 	}
 	found, err := backup.List(ctx, from, o)
 	if err != nil {
 		return backup.Manifest{}, err
 	}
+	reason := "" // why the newest cannot be
 	for _, m := range slices.Backward(found.Backups) {
-		if m.Incarnation == of {
+		if m.Incarnation != of {
+			continue
+		}
+		_, err := backup.LoadChain(ctx, from, m.ID, o)
+		switch {
+		case err == nil:
 			return m, nil
+		case !errors.Is(err, errs.ErrIntegrity):
+			return backup.Manifest{}, err
+		case reason == "":
+			reason = ": " + err.Error()
 		}
 	}
 	return backup.Manifest{}, &failure{
-		exit: exitFailed, code: "no_parent", what: "the set holds no backup of this store that can be followed", hint: "take a full backup: aedb backup create",
+		exit: exitFailed, code: "no_parent", what: "the set holds no backup of this store that can be followed" + reason, hint: "take a full backup: aedb backup create",
 	}
 }
 

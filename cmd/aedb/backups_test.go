@@ -73,6 +73,21 @@ func TestBackupsAreDeletedFromTheEndOfTheirChain(t *testing.T) {
 	require.Empty(t, left)
 }
 
+func TestBackupThatCannotBeRestoredIsNotFollowed(t *testing.T) {
+	dir, root := people(t), filepath.Join(t.TempDir(), "set")
+	full := decoded[backupAnswer](t, "backup", "create", "--data-dir", dir, "--root", root)
+	succeeds(t, "kv", "set", "a", "1", "--data-dir", dir)
+	incr := decoded[backupAnswer](t, "backup", "incremental", "--data-dir", dir, "--root", root)
+	flip(t, filepath.Join(root, full.ID+".manifest"))
+	set := tree(t, root)
+	fails(t, exitFailed, "no_parent", []string{full.ID}, "backup", "incremental", "--data-dir", dir, "--root", root)
+	fails(t, exitDamaged, "integrity_error", []string{full.ID}, "backup", "incremental", "--data-dir", dir, "--root", root, "--parent", incr.ID)
+	require.Equal(t, set, tree(t, root))
+	succeeds(t, "backup", "create", "--data-dir", dir, "--root", root)
+	succeeds(t, "backup", "incremental", "--data-dir", dir, "--root", root)
+	succeeds(t, "restore", "--root", root, "--data-dir", filepath.Join(t.TempDir(), "back"))
+}
+
 func TestBackupsOfAStoreWithKeysNeedThem(t *testing.T) {
 	ring := file(t, "ring", "k "+strings.Repeat("cd", 32))
 	dir, root := filepath.Join(t.TempDir(), "s"), filepath.Join(t.TempDir(), "set")
