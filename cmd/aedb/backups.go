@@ -406,7 +406,7 @@ verified. The store has an identity of its own; under keys it is protected by th
 			}
 			if at != "" {
 				t, err := time.Parse(time.RFC3339Nano, at)
-				if err != nil {
+				if err != nil || t.IsZero() { // which would stand for the end
 					return usagef("--to-time %q is not a time as in 2026-11-23T01:00:00Z", at)
 				}
 				target.Time = t

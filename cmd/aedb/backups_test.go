@@ -34,7 +34,9 @@ func TestBackupsAreTakenListedVerifiedAndRestored(t *testing.T) {
 	require.Equal(t, full.Seq, r.Seq)
 	fails(t, exitFailed, "key_not_found", nil, "kv", "get", "a", "--data-dir", start)
 	fails(t, exitFailed, "validation", []string{"not empty"}, "restore", "--root", root, "--data-dir", end)
-	fails(t, exitUsage, "usage", nil, "restore", "--root", root, "--data-dir", end, "--to-time", "noon")
+	for _, at := range []string{"noon", "0001-01-01T00:00:00Z"} {
+		fails(t, exitUsage, "usage", nil, "restore", "--root", root, "--data-dir", filepath.Join(t.TempDir(), "none"), "--to-time", at)
+	}
 	fails(t, exitFailed, "no_parent", nil, "backup", "incremental", "--data-dir", people(t), "--root", root)
 
 	for _, path := range of(t, root, func(name string) bool { return strings.HasPrefix(name, full.ID) }) {
