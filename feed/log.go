@@ -182,8 +182,6 @@ func (l *Log) Read(after, last uint64, visit func(*msgs.Changeset) error) error 
 		switch {
 		case errors.Is(err, ErrEnough):
 			return nil
-		case errors.Is(err, fs.ErrNotExist):
-			return gone(next)
 		case err != nil:
 			return err
 		}
@@ -217,6 +215,9 @@ func gone(seq uint64) error {
 func (l *Log) readSegment(at *wal.Place, visit func(wal.Frame) error) error {
 	name := wal.SegmentName(at.Header().Number)
 	f, err := l.fsys.Open(path.Join(l.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return gone(at.NextSeq)
+	}
 	if err != nil {
 		return errs.Wrap(errs.CodeIO, err, "open %s", name).On(name)
 	}

@@ -1,11 +1,13 @@
 package feed_test
 
 import (
+	"io/fs"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/empyrealapp/aedb-go/catalog"
+	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/feed"
 	"github.com/empyrealapp/aedb-go/msgs"
 	"github.com/empyrealapp/aedb-go/state"
@@ -42,4 +44,16 @@ func TestLogIsReadOnFromWhereAReadingEnded(t *testing.T) {
 	require.Less(t, read(1700, 1710), int64(3<<20))
 	require.Greater(t, read(1000, 1010), int64(4<<20), "no mark is in front of it")
 	require.Less(t, read(1010, 1020), int64(3<<20))
+}
+
+// What a visitor fails with is its own: a file that it misses is none of the log.
+func TestErrorOfAVisitorIsReturnedAsItIs(t *testing.T) {
+	s := newStore(t)
+	s.commit(define(catalog.CreateProject{Project: "p"}))
+	seq := s.commit(set("app", "k", "1"))
+	s.forget(seq)
+	failure := errs.Wrap(errs.CodeIO, fs.ErrNotExist, "the visitor's own")
+	err := feed.NewLog(s.fsys, dir, nil).Read(0, seq, func(*msgs.Changeset) error { return failure })
+	require.ErrorIs(t, err, errs.ErrIO)
+	require.NotErrorIs(t, err, errs.ErrSeqGarbageCollected)
 }
