@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/empyrealapp/aedb-go/errs"
 	"github.com/empyrealapp/aedb-go/msgs"
@@ -55,8 +56,8 @@ func Verify(ctx context.Context, from Store, o VerifyOptions) (Verdict, error) {
 				checked[m.ID] = true
 				v.note(m.ID, v.check(ctx, m))
 			}
-			if v.bad[m.ID] {
-				v.bad[chain.Head().ID] = true
+			if i > 0 && v.bad[chain[i-1].ID] {
+				v.note(m.ID, damaged(m.ID, "backup %s builds on %s, which cannot be restored", m.ID, chain[i-1].ID))
 			}
 		}
 		if !v.bad[chain.Head().ID] && v.Rebuild {
@@ -84,7 +85,8 @@ func (v *verification) note(id string, err error) {
 	}
 }
 
-// chains returns the chains to verify: those to backups without children.
+// chains returns the chains to verify: those to backups without children. A child that
+// does not fit its parent is none.
 func (v *verification) chains(ctx context.Context) ([]Chain, error) {
 	if v.Backup != "" {
 		chain, err := LoadChain(ctx, v.from, v.Backup, v.Options)
@@ -102,14 +104,12 @@ func (v *verification) chains(ctx context.Context) ([]Chain, error) {
 	for _, d := range l.Damaged {
 		v.note(d.Name, d.Err)
 	}
-	known, parents := map[string]Manifest{}, map[string]bool{}
+	known := map[string]Manifest{}
 	for _, m := range l.Backups {
 		known[m.ID] = m
-		if m.Parent != nil {
-			parents[m.Parent.ID] = true
-		}
 	}
 	var chains []Chain
+	inside := map[string]bool{} // chains that go further
 	for _, m := range l.Backups {
 		chain, err := chainOf(m.ID, func(id string) (Manifest, error) {
 			if m, ok := known[id]; ok {
@@ -118,11 +118,15 @@ func (v *verification) chains(ctx context.Context) ([]Chain, error) {
 			return Load(ctx, v.from, id, v.Options)
 		})
 		v.note(m.ID, err)
-		if err == nil && !parents[m.ID] {
-			chains = append(chains, chain)
+		if err != nil {
+			continue
+		}
+		chains = append(chains, chain)
+		if m.Parent != nil {
+			inside[m.Parent.ID] = true
 		}
 	}
-	return chains, nil
+	return slices.DeleteFunc(chains, func(c Chain) bool { return inside[c.Head().ID] }), nil
 }
 
 // check reads all objects of a backup.

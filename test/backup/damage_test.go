@@ -260,3 +260,41 @@ func TestNothingIsDeletedWhileItIsNotKnownWhatBuildsOnIt(t *testing.T) {
 	})
 	require.NoError(t, backup.Delete(ctx, lost, c.Base().ID, backup.Options{}))
 }
+
+// What builds on damage cannot be restored either, and is named too.
+func TestEveryBackupThatCannotBeRestoredIsNamed(t *testing.T) {
+	var set backup.Memory
+	_, c := chain(t, &set, aedb.BackupOptions{})
+	named := func(set backup.Store) (ids []string) {
+		verdict, err := backup.Verify(ctx, set, backup.VerifyOptions{})
+		require.NoError(t, err)
+		for _, d := range verdict.Damaged {
+			ids = append(ids, d.Name)
+		}
+		return ids
+	}
+	spoilt := func(spoil ...string) backup.Store {
+		return copied(t, &set, func(name string, data []byte) []byte {
+			if slices.Contains(spoil, name) {
+				data[len(data)/2] ^= 1
+			}
+			return data
+		})
+	}
+	require.ElementsMatch(t, []string{c[0].ID, c[1].ID, c[2].ID}, named(spoilt(c[0].Objects[0].Name)))
+	require.ElementsMatch(t, []string{c[1].ID, c[2].ID}, named(spoilt(c[1].Objects[0].Name)))
+
+	// The last one was made on another manifest of the one before it: what is before it is
+	// a chain of its own, and read.
+	other := copied(t, spoilt(c[0].Objects[0].Name), func(name string, data []byte) []byte {
+		if name != c[1].ID+".manifest" {
+			return data
+		}
+		m := c[1]
+		m.CreatedMicros++
+		data, err := backup.Encode(&m, nil)
+		require.NoError(t, err)
+		return data
+	})
+	require.ElementsMatch(t, []string{c[0].ID, c[1].ID, c[2].ID}, named(other))
+}
