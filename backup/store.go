@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/empyrealapp/aedb-go/errs"
@@ -35,13 +36,14 @@ type Store interface {
 }
 
 // takeBack deletes the objects of a backup that was not finished, where the sink can
-// do that. They mean nothing, also if they stay.
+// do that. They mean nothing, also if they stay. The last one put goes first, so that a
+// manifest never outlives what it lists, nor a backup its parent.
 func takeBack(ctx context.Context, to Sink, names []string) {
 	store, ok := to.(Store)
 	if !ok {
 		return
 	}
-	for _, name := range names {
+	for _, name := range slices.Backward(names) {
 		_ = store.Delete(context.WithoutCancel(ctx), name)
 	}
 }

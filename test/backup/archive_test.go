@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -130,6 +131,33 @@ func TestArchiveThatEndsBetweenTwoBackupsIsCutShort(t *testing.T) {
 		left, err := into.List(ctx)
 		require.NoError(t, err)
 		require.Empty(t, left)
+	}
+}
+
+// ending is a store in which nothing can be deleted any more after a while.
+type ending struct {
+	backup.Store
+	deletions int
+}
+
+func (s *ending) Delete(ctx context.Context, name string) error {
+	if s.deletions--; s.deletions < 0 {
+		return errors.New("no more")
+	}
+	return s.Store.Delete(ctx, name)
+}
+
+// Wherever the clearing away of a damaged archive ends, what is left is no backup or a
+// whole one.
+func TestBackupsOfADamagedArchiveAreTakenBackFromTheEnd(t *testing.T) {
+	data := archived(t, backup.Options{})
+	for deletions := range 6 {
+		into := &ending{&backup.Memory{}, deletions}
+		_, err := backup.ReadArchive(ctx, bytes.NewReader(data[:len(data)-1024]), into, backup.Options{})
+		require.ErrorIs(t, err, errs.ErrIntegrity)
+		verdict, err := backup.Verify(ctx, into, backup.VerifyOptions{})
+		require.NoError(t, err)
+		require.Empty(t, verdict.Damaged, "after %d deletions", deletions)
 	}
 }
 
