@@ -18,6 +18,7 @@ import (
 	"github.com/empyrealapp/aedb-go"
 	"github.com/empyrealapp/aedb-go/dump"
 	"github.com/empyrealapp/aedb-go/errs"
+	"github.com/empyrealapp/aedb-go/vfs"
 )
 
 func newDump() *cobra.Command {
@@ -101,7 +102,10 @@ func exportTo(ctx context.Context, cmd *cobra.Command, path string, r *aedb.Read
 	if err = errors.Join(err, f.Close()); err != nil {
 		return h, err
 	}
-	return h, os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return h, err
+	}
+	return h, vfs.OS().SyncDir(filepath.Dir(path)) // the name has to outlast a power cut too
 }
 
 // packed gives write a writer to f that compresses if the name asks for it.
