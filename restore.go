@@ -309,9 +309,16 @@ func (r *restoring) removeAll(names []string) error {
 
 // RestoreArchive is Restore from an archive, such as backup.WriteArchive makes,
 // which is read once from its beginning to its end. The objects in it pass through
-// the store via, which should be empty: a backup.Directory, or a backup.Memory for
-// what fits there.
+// the store via: a backup.Directory, or a backup.Memory for what fits there. It is a
+// validation error if that holds backups, which might be taken for those of the archive.
 func RestoreArchive(ctx context.Context, in io.Reader, via backup.Store, dir string, o RestoreOptions) (RestoreReport, error) {
+	there, err := backup.List(ctx, via, o.Options)
+	if err != nil {
+		return RestoreReport{}, err
+	}
+	if n := len(there.Backups) + len(there.Damaged); n > 0 {
+		return RestoreReport{}, errs.New(errs.CodeValidation, "the store that the archive would pass through holds %d backups", n)
+	}
 	if _, err := backup.ReadArchive(ctx, in, via, o.Options); err != nil {
 		return RestoreReport{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -132,6 +133,22 @@ func TestArchiveThatEndsBetweenTwoBackupsIsCutShort(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, left)
 	}
+}
+
+// A newer backup that lies where the archive passes through is not what was asked for.
+func TestArchiveIsNotRestoredByWayOfOtherBackups(t *testing.T) {
+	data := archived(t, backup.Options{})
+	db := open(t, vfs.NewMem())
+	putMany(t, db, 3)
+	var via backup.Memory
+	full(t, db, &via, aedb.BackupOptions{})
+	before, err := via.List(ctx)
+	require.NoError(t, err)
+	_, err = aedb.RestoreArchive(ctx, bytes.NewReader(data), &via, dir, aedb.RestoreOptions{FS: vfs.NewMem(), Target: backup.Target{Time: time.Now().Add(time.Hour)}})
+	require.ErrorIs(t, err, errs.ErrValidation)
+	after, err := via.List(ctx)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
 }
 
 // ending is a store in which nothing can be deleted any more after a while.
