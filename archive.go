@@ -23,9 +23,9 @@ type ArchiveConfig struct {
 	// Bytes of log cause a shipment before the interval is over; 16 MiB by default,
 	// 0 switches that off.
 	Bytes int64
-	// FullEvery is the age of the last full backup from which the next shipment is a
-	// full one, so that chains do not grow for ever; 24 h by default, 0 switches that
-	// off.
+	// FullEvery is the age of the last full backup from which the next shipment ends with
+	// another one, at the commit that it has brought the chain to, so that chains do not
+	// grow for ever; 24 h by default, 0 switches that off.
 	FullEvery time.Duration
 	// KeepLog bounds the log, in bytes, that is kept for what is not shipped yet;
 	// 1 GiB by default. When it comes to be more, the log is released, and the next
@@ -161,9 +161,12 @@ func (a *Archiver) ship(ctx context.Context, image *state.Image) error {
 	}
 	defer func() { a.turn <- struct{}{} }()
 	began := time.Now()
-	m, err := a.next(ctx, image)
+	shipped, err := a.next(ctx, image)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for i := range shipped {
+		a.count(&shipped[i])
+	}
 	a.stats.Err = err
 	if err != nil {
 		a.stats.Failures++
@@ -171,42 +174,52 @@ func (a *Archiver) ship(ctx context.Context, image *state.Image) error {
 		return err
 	}
 	a.shipped = began
-	if m != nil {
-		a.parent = m
-		a.stats.Seq = m.Seq
-		a.stats.Shipments++
-		a.stats.Bytes += m.Bytes()
-		if m.Kind == backup.Full {
-			a.stats.Fulls++
-			a.fullAt = time.UnixMicro(m.CreatedMicros)
-		}
-	}
 	return nil
 }
 
-// next ships what the archive lacks, nil if that is nothing.
-func (a *Archiver) next(ctx context.Context, image *state.Image) (*backup.Manifest, error) {
+// count takes note of a backup that was shipped. The caller holds mu.
+func (a *Archiver) count(m *backup.Manifest) {
+	a.parent = m
+	a.stats.Seq = m.Seq
+	a.stats.Shipments++
+	a.stats.Bytes += m.Bytes()
+	if m.Kind == backup.Full {
+		a.stats.Fulls++
+		a.fullAt = time.UnixMicro(m.CreatedMicros)
+	}
+}
+
+// next ships what the archive lacks, and returns what it has shipped. A chain is brought
+// to the commit that the next one begins at, so that no commit between the two is
+// missing.
+func (a *Archiver) next(ctx context.Context, image *state.Image) (shipped []backup.Manifest, err error) {
 	if err := a.find(ctx, image); err != nil {
 		return nil, err
 	}
 	o := BackupOptions{Options: a.cfg.Options, KeepLog: a.cfg.KeepLog, SkipDigest: true}
-	if p := a.parent; p != nil && (a.cfg.FullEvery == 0 || a.db.clock.Now().Sub(a.fullAt) < a.cfg.FullEvery) {
+	if p := a.parent; p != nil {
+		var m backup.Manifest
 		if image.Seq() == p.Seq {
 			a.db.hold(archivePin, p.Seq, a.cfg.KeepLog)
-			return nil, nil
+		} else if m, err = a.db.incrementTo(ctx, a.to, image, p, archivePin, o); err == nil {
+			shipped = append(shipped, m)
 		}
-		m, err := a.db.incrementTo(ctx, a.to, image, p, archivePin, o)
-		if err == nil {
-			return &m, nil
-		}
-		// The chain has come to its end where the log does not lead on from it.
-		if !errors.Is(err, errs.ErrSeqGarbageCollected) && !errors.Is(err, errs.ErrValidation) {
+		switch {
+		case err == nil && (a.cfg.FullEvery == 0 || a.db.clock.Now().Sub(a.fullAt) < a.cfg.FullEvery):
+			return shipped, nil
+		case err == nil: // the chain is old enough
+		case errors.Is(err, errs.ErrSeqGarbageCollected), errors.Is(err, errs.ErrValidation):
+			// The chain has come to its end where the log does not lead on from it.
+			a.db.logger.Warn("the archive cannot be continued; a full backup is taken", "dir", a.db.dir, "reason", err.Error())
+		default:
 			return nil, err
 		}
-		a.db.logger.Warn("the archive cannot be continued; a full backup is taken", "dir", a.db.dir, "reason", err.Error())
 	}
 	m, err := a.db.fullOf(ctx, a.to, image, archivePin, o)
-	return &m, err
+	if err != nil {
+		return shipped, err
+	}
+	return append(shipped, m), nil
 }
 
 // find looks for the newest backup of this store, if it is not known or not there any

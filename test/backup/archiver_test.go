@@ -197,6 +197,38 @@ func TestArchiveShipsByIntervalAndBySize(t *testing.T) {
 	})
 }
 
+// A new chain begins where the one before it ends: there is no commit between them that
+// cannot be restored to.
+func TestChainsOfAnArchiveLeaveNoCommitOut(t *testing.T) {
+	clock := manualClock()
+	var set backup.Memory
+	cfg := config(vfs.NewMem())
+	cfg.Clock = clock
+	db := openWith(t, cfg)
+	every := rarely()
+	every.FullEvery = time.Hour
+	a := archive(t, db, &set, every)
+	for range 4 {
+		putMany(t, db, 5)
+		require.NoError(t, a.Ship(ctx))
+		clock.Advance(40 * time.Minute)
+	}
+	stats := a.Stats()
+	require.EqualValues(t, 2, stats.Fulls)
+	all := backups(t, &set)
+	require.EqualValues(t, len(all), stats.Shipments)
+	var bytes int64
+	for i := range all {
+		bytes += all[i].Bytes()
+	}
+	require.Equal(t, bytes, stats.Bytes)
+	for seq := all[0].Seq; seq <= db.Heads().DurableSeq; seq++ {
+		plan, err := backup.MakePlan(ctx, &set, backup.Target{Seq: &seq}, backup.Options{})
+		require.NoError(t, err, "commit %d", seq)
+		require.Equal(t, seq, plan.Seq)
+	}
+}
+
 // Of a store that was set back the archive holds other commits. That they are as many
 // as the store has does not make them the same.
 func TestArchiveOfAnotherHistoryOfTheSameLengthIsNotTakenForThisOne(t *testing.T) {
