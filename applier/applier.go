@@ -41,8 +41,10 @@ type Applier struct {
 	stepping bool           // a step has begun, and has not ended
 	before   msgs.Moment    // the step that has begun last
 
-	// resting is the state before a long step, while that runs.
+	// resting is the state before a long step, while that runs, and waiting how many
+	// callers of Image do not hold mu yet.
 	resting atomic.Pointer[resting]
+	waiting atomic.Int32
 }
 
 // Audience is who looks at images.
@@ -73,11 +75,11 @@ func (a *Applier) Use(x *executor.Executor, window Window) { a.executor, a.windo
 // decided on is published. Given at once it would tell of commits that nobody
 // can see yet, and that a crash may still undo.
 func (a *Applier) Step(e *msgs.Epoch) {
+	a.rest(e)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.begin(e)
 	a.keepBefore(e)
-	a.rest(e)
 	e.Prepare()
 	for i, r := range e.Requests {
 		if i%executor.Abreast == 0 && i+1 < len(e.Requests) {

@@ -1,6 +1,7 @@
 package applier
 
 import (
+	"runtime"
 	"slices"
 
 	"github.com/empyrealapp/aedb-go/executor"
@@ -63,11 +64,14 @@ func (a *Applier) freeze() {
 // when the applier has come to its end, or has broken down in a step: what was published
 // stays to be seen.
 func (a *Applier) Image() *state.Image {
+	a.waiting.Add(1) // before the look at what lies ready
 	if image := a.besideStep(); image != nil {
+		a.waiting.Add(-1)
 		return image
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.waiting.Add(-1)
 	if a.stepping {
 		a.giveUp()
 	}
@@ -86,8 +90,8 @@ type resting struct {
 // is not takes a few milliseconds.
 const longStep = 4 << 10
 
-// rest makes an image before a long step, for those who come while it runs. The caller
-// holds mu, and the epoch is the last of unseen.
+// rest makes an image before a long step, for those who come while it runs, and lets
+// those go first who came before: a mutex that is taken again at once passes them by.
 func (a *Applier) rest(e *msgs.Epoch) {
 	if a.audience == nil {
 		return
@@ -99,8 +103,13 @@ func (a *Applier) rest(e *msgs.Epoch) {
 	if weight < longStep {
 		return
 	}
+	a.mu.Lock()
 	a.freeze()
-	a.resting.Store(&resting{a.image, slices.Clone(a.unseen[:len(a.unseen)-1])})
+	a.resting.Store(&resting{a.image, slices.Clone(a.unseen)})
+	a.mu.Unlock()
+	for a.waiting.Load() > 0 {
+		runtime.Gosched()
+	}
 }
 
 // besideStep returns the published state while a long step runs, and nil else.

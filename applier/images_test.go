@@ -2,8 +2,10 @@ package applier
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -182,6 +184,32 @@ func TestImageBesideALongStep(t *testing.T) {
 			w.same(w.lazy.Image(), w.ends[3])
 		})
 	}
+}
+
+// Who waits for a short step is not passed by the long one behind it.
+func TestImageBetweenAShortStepAndALongOne(t *testing.T) {
+	w := newTwins(t)
+	w.epoch([]msgs.Mutation{define(catalog.CreateProject{Project: "p"}), set("k", "published")})
+	w.crowd.published = w.ends[0]
+	seen, steps := make(chan *state.Image, 1), 0
+	w.crowd.inStep = func() {
+		if steps++; steps == 1 {
+			go func() { seen <- w.lazy.Image() }()
+			for w.lazy.waiting.Load() == 0 {
+				runtime.Gosched()
+			}
+			return
+		}
+		select {
+		case image := <-seen:
+			w.same(image, w.ends[0])
+		case <-time.After(5 * time.Second):
+			t.Error("the reader waits for the long step")
+		}
+	}
+	w.epoch([]msgs.Mutation{set("k", "executed")})
+	w.epoch([]msgs.Mutation{define(catalog.CreateScope{Project: "p", Scope: "s"})})
+	require.Equal(t, 2, steps)
 }
 
 var deleteAll = msgs.DeleteRows{Selection: msgs.Selection{Table: table, Where: query.Gte("id", 0)}}
