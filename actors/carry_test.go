@@ -83,6 +83,37 @@ func TestCarryThatFailsPoisonsAndItsMessageIsAborted(t *testing.T) {
 	}
 }
 
+// meddler is an error that does something when the system looks at it, which is before
+// the system is poisoned.
+type meddler struct{ meddle func() }
+
+func (e meddler) Error() string { e.meddle(); return "broken" }
+
+// What comes when a step has failed, and the system does not know yet, is not handled
+// behind what is missing.
+func TestNothingIsCarriedIntoAStageThatHasFailed(t *testing.T) {
+	in, steps := NewMailbox[int]("in", 4), 0
+	var aborted []int
+	s, err := Start(nil, &Stage[int, int]{
+		Name: "stage", In: in, MaxBatch: 1,
+		Step: func(_ time.Time, batch []int) (int, error) {
+			steps++
+			return 0, meddler{sync.OnceFunc(func() {
+				if in.TryCarry(time.Now(), 2) {
+					t.Error("a message was carried into a broken stage")
+				}
+			})}
+		},
+		Abort: func(n int, _ error) { aborted = append(aborted, n) },
+	})
+	require.NoError(t, err)
+	require.NoError(t, in.Send(t.Context(), 1))
+	s.Wait()
+	require.ErrorContains(t, s.Cause(), "broken")
+	require.Equal(t, 1, steps)
+	require.Equal(t, []int{1}, aborted)
+}
+
 func TestStopWaitsForWhatIsCarried(t *testing.T) {
 	entered, proceed := make(chan struct{}), make(chan struct{})
 	hold := sync.OnceFunc(func() { close(entered); <-proceed })

@@ -49,8 +49,8 @@ type Mailbox[T any] struct {
 	// a sender that carries its message. carry is how the stage has one message
 	// handled, by the holder of turn; it is set before the first send. handled
 	// counts messages of c that are done with; guarded by turn. What is carried is
-	// counted apart, once; stuck says that one of those has failed, and is left for the
-	// stage to abort; guarded by turn.
+	// counted apart, once; stuck says that a step has failed: what it had is left for
+	// the stage to abort, and nothing may be handled behind it; guarded by turn.
 	turn    sync.Mutex
 	carry   func(now time.Time, msg T)
 	handled uint64

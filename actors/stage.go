@@ -331,7 +331,9 @@ func (s *shell[In, Out]) handle(now time.Time, hand *[]In) (out Out, after time.
 	if s.ctx.Err() != nil {
 		return out, now, context.Cause(s.ctx)
 	}
+	s.In.stuck = true // also after a panic
 	out, err = s.step(now, *hand)
+	s.In.stuck = err != nil
 	s.In.handled += uint64(len(*hand))
 	after = time.Now()
 	s.record(len(*hand), after.Sub(now))
