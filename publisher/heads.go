@@ -113,7 +113,7 @@ func (h *Heads) Visible() *state.Image {
 // next may be wanted as well.
 func (h *Heads) Watched() bool { return h.unseen.Load() < attention }
 
-// attention is for how many epochs a look at an image has more of them made. A reader
+// attention is for how many published states a look at one has more images made. A reader
 // who comes less often than that waits for each; more would be made for nobody.
 const attention = 16
 
@@ -250,11 +250,11 @@ func (h *Heads) Publish(r Release, history *History) {
 			h.volatile.Store(true)
 		}
 	}
-	if n := len(r.Epochs); n > 0 {
+	if len(r.Epochs) > 0 { // however many there are: one state is published
 		if h.now.Load().looked.Load() {
 			h.unseen.Store(0)
 		}
-		h.unseen.Add(int64(n))
+		h.unseen.Add(1)
 	}
 	for before := h.now.Load(); !h.now.CompareAndSwap(before, r.after(before)); { // beside DurableImage
 		before = h.now.Load()

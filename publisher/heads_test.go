@@ -60,6 +60,30 @@ func TestReadersNeverSeeTheHeadsCross(t *testing.T) {
 	}
 }
 
+// Where many epochs are published at once, as by one sync, who looks at each state that
+// is published is still one who reads regularly.
+func TestWhoLooksAtEachPublishedStateIsExpected(t *testing.T) {
+	chain := newChain()
+	heads, history := NewHeads(chain.image), NewHistory(chain.image.Moment(), 100, 1<<20)
+	p := New(Rule{SyncFirst: true}, 0)
+	publish := func() {
+		var epochs []*msgs.Epoch
+		for range 2 * attention {
+			epochs = append(epochs, chain.epoch(1))
+		}
+		heads.Publish(p.Step([]*msgs.Publication{synced(epochs[len(epochs)-1].LastSeq(), epochs...)}), history)
+	}
+	for range 3 {
+		heads.Visible()
+		publish()
+		require.True(t, heads.Watched())
+	}
+	for range attention {
+		publish()
+	}
+	require.False(t, heads.Watched())
+}
+
 // publishTo moves the durable head.
 func publishTo(h *Heads, seq uint64) { h.Publish(Release{Durable: seq}, nil) }
 
