@@ -88,6 +88,7 @@ func (a *Applier) Step(e *msgs.Epoch) {
 		answer := &e.Answers[i]
 		*answer = msgs.Answer{Ticket: r.Ticket, Caller: r.Caller, Admitted: r.Admitted}
 		answer.Err = a.apply(e, r, answer)
+		r.Done()
 	}
 	e.After = a.working.Moment()
 	if a.always || e.MustSync || a.audience.Watched() {

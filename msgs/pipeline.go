@@ -62,6 +62,15 @@ func (r *Request) Promise(share Share) *Ticket {
 	return r.Ticket
 }
 
+// Done lets go of what the request was to do. Its ticket is part of it, and callers may
+// hold on to that for long.
+func (r *Request) Done() {
+	r.Ctx, r.Catalog = nil, nil
+	r.Mutations, r.Operations, r.Conditions, r.Reads = nil, nil, nil, Dependencies{}
+	r.Replies, r.Idempotency = nil, nil
+	r.room.mutations[0], r.room.operations[0], r.room.put[0] = nil, nil, PutKey{}
+}
+
 // RoomForPut returns memory for one bound put of a request of one mutation.
 func (r *Request) RoomForPut() []PutKey { return r.room.put[:0] }
 

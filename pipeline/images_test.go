@@ -190,3 +190,29 @@ func TestNoImageIsKeptWhereEverythingVisibleIsDurable(t *testing.T) {
 	unwatched(s)
 	require.Eventually(t, func() bool { runtime.GC(); return gone.Load() }, 5*time.Second, time.Millisecond)
 }
+
+// A caller may keep tickets for as long as it likes: they do not hold what was written.
+func TestTicketDoesNotHoldWhatWasSubmitted(t *testing.T) {
+	s := open(t, vfs.NewMem(), storeDir, config(Full))
+	var tickets []*msgs.Ticket
+	var gone atomic.Int32
+	submit := func(mutations ...msgs.Mutation) {
+		set := mutations[0].(msgs.KvSet)
+		set.Value = make([]byte, 1<<10)
+		runtime.AddCleanup(&set.Value[0], func(gone *atomic.Int32) { gone.Add(1) }, &gone)
+		mutations[0] = set
+		ticket, err := s.submit(t.Context(), &msgs.Envelope{Mutations: mutations})
+		require.NoError(t, err)
+		tickets = append(tickets, ticket)
+	}
+	one := set("k", "").Mutations[0]
+	submit(one)
+	submit(one, set("l", "").Mutations[0])
+	_, err := s.Flush(t.Context())
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { runtime.GC(); return gone.Load() == 2 }, 5*time.Second, time.Millisecond)
+	for _, ticket := range tickets {
+		_, err := ticket.Wait(t.Context())
+		require.NoError(t, err)
+	}
+}
