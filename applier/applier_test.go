@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -523,6 +524,30 @@ func TestReadsOlderThanTheMemoryOfRemovalsConflict(t *testing.T) {
 	require.ErrorIs(t, b.under(old, absent, set("k", "v")), errs.ErrConflict)
 	there := msgs.Dependencies{Points: []msgs.PointRead{{Space: tbl.ID, Key: key, Version: 2}}}
 	require.NoError(t, b.under(old, there, set("k", "v")))
+}
+
+// A removal is remembered for long, and nothing of the request with it.
+func TestRemovalHoldsItsKeyOnly(t *testing.T) {
+	request := make([]byte, 4<<10)
+	gone := make(chan struct{})
+	runtime.AddCleanup(&request[0], func(gone chan struct{}) { close(gone) }, gone)
+	r := newRemovals(0)
+	r.record(&msgs.Changeset{
+		Seq:     1,
+		Effects: []msgs.Effect{{Op: msgs.EffectDelete, Space: catalog.FirstUserSpace, Key: request[:8:8]}},
+		Priors:  []msgs.Prior{{Version: 1}},
+	})
+	request = nil
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		select {
+		case <-gone:
+			return true
+		default:
+			return false
+		}
+	}, 5*time.Second, time.Millisecond)
+	require.Len(t, r.queue, 1)
 }
 
 func TestTheMemoryOfRemovalsIsBounded(t *testing.T) {

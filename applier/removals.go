@@ -1,6 +1,7 @@
 package applier
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/empyrealapp/aedb-go/blocktree"
@@ -49,7 +50,7 @@ func (r *removals) record(set *msgs.Changeset) {
 		switch {
 		case e.Space < catalog.FirstUserSpace: // nobody's read set can name it
 		case e.Op == msgs.EffectDelete && set.Prior(i).Version != 0: // it was there
-			r.add(removal{e.Space, e.Key, set.Seq})
+			r.add(removal{e.Space, bytes.Clone(e.Key), set.Seq}) // it may be a small part of a request
 		case e.Op == msgs.EffectDropSpace:
 			delete(r.bySpace, e.Space)
 		}

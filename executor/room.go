@@ -12,7 +12,8 @@ type room struct {
 	puts  []msgs.PutKey
 	bytes []byte // of puts
 	keys  []byte // of everything else
-	// piece is the memory taken at once for keys: some for each mutation and assertion.
+	// piece is the memory taken at once for keys: some for each assertion, and for each
+	// mutation but those whose keys are in bytes.
 	piece int
 }
 
@@ -22,11 +23,6 @@ const usualKey = 24
 // roomFor returns the room that the mutations of a request need, and so many assertions.
 // It holds no more than they do.
 func roomFor(q *msgs.Request, assertions int) (r room) {
-	r.piece = usualKey * (len(q.Mutations) + assertions)
-	if len(q.Mutations) == 1 {
-		r.puts = q.RoomForPut()
-		return r
-	}
 	puts, bytes := 0, 0
 	for _, m := range q.Mutations {
 		if set, ok := m.(msgs.KvSet); ok {
@@ -34,7 +30,11 @@ func roomFor(q *msgs.Request, assertions int) (r room) {
 			bytes += pairBytes(set.Key, set.Value)
 		}
 	}
-	if puts > 1 {
+	r.piece = usualKey * (len(q.Mutations) - puts + assertions)
+	switch {
+	case len(q.Mutations) == 1:
+		r.puts = q.RoomForPut()
+	case puts > 1:
 		r.puts, r.bytes = make([]msgs.PutKey, 0, puts), make([]byte, 0, bytes)
 	}
 	return r
