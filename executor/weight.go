@@ -10,7 +10,7 @@ const Unbounded = 1 << 30
 
 // Weight returns about how many entries the execution of a request looks at or writes.
 func Weight(r *msgs.Request) int {
-	n := len(r.Mutations)
+	n := len(r.Mutations) + weightOfAll(r.Conditions)
 	for _, op := range r.Operations {
 		n += weightOf(op)
 	}
@@ -26,9 +26,22 @@ func weightOf(op msgs.Operation) int {
 	case *msgs.SetRows, *msgs.RemoveRows:
 		return selectionWeight
 	case *msgs.Guard:
-		return weightOf(op.Operation)
+		return weightOfAll(op.Conditions) + weightOf(op.Operation)
+	case *msgs.Check:
+		return weightOfAll(op.Conditions)
 	case *msgs.Alter:
 		return Unbounded
 	}
 	return 0
+}
+
+func weightOfAll(list []msgs.Condition) (n int) {
+	for i := range list {
+		if c := &list[i]; c.Selection != nil {
+			n += selectionWeight
+		} else {
+			n += 1 + weightOfAll(c.Inner)
+		}
+	}
+	return n
 }
