@@ -88,7 +88,7 @@ func (w *twins) same(image *state.Image, at msgs.Moment) {
 
 func draw(t *rapid.T) msgs.Mutation {
 	letter := func(name string) string { return rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, name) }
-	switch rapid.IntRange(0, 13).Draw(t, "kind") {
+	switch rapid.IntRange(0, 14).Draw(t, "kind") {
 	case 0:
 		return define(catalog.CreateScope{Project: "p", Scope: letter("scope")})
 	case 1:
@@ -103,6 +103,12 @@ func draw(t *rapid.T) msgs.Mutation {
 		return remove(rapid.Int64Range(0, 5).Draw(t, "id"))
 	case 8:
 		return msgs.KvDel{Scope: app, Key: []byte(letter("key"))}
+	case 9:
+		var pairs []msgs.KvPair // of the same key, too
+		for range rapid.IntRange(1, 4).Draw(t, "pairs") {
+			pairs = append(pairs, msgs.KvPair{Key: []byte(letter("key")), Value: []byte(letter("value"))})
+		}
+		return msgs.KvSetMany{Scope: app, Pairs: pairs}
 	default:
 		return msgs.KvSet{
 			Scope: scopeOf(rapid.SampledFrom([]string{"app", "a", "b", "c"}).Draw(t, "scope")),
