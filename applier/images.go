@@ -97,8 +97,8 @@ func (a *Applier) rest(e *msgs.Epoch) {
 		return
 	}
 	weight := 0
-	for _, r := range e.Requests {
-		weight += executor.Weight(r)
+	for i := 0; i < len(e.Requests) && weight < longStep; i++ {
+		weight += executor.Weight(e.Requests[i])
 	}
 	if weight < longStep {
 		return

@@ -6,13 +6,13 @@ import "github.com/empyrealapp/aedb-go/msgs"
 const selectionWeight = 1 << 10
 
 // Unbounded is the weight of what may take any time, such as to fill an index.
-const Unbounded = 1 << 30
+const Unbounded = 1 << 20
 
 // Weight returns about how many entries the execution of a request looks at or writes.
 func Weight(r *msgs.Request) int {
 	n := len(r.Mutations) + weightOfAll(r.Conditions)
 	for _, op := range r.Operations {
-		n += weightOf(op)
+		n = min(n+weightOf(op), Unbounded)
 	}
 	return n
 }
